@@ -1,0 +1,334 @@
+"""The one catalogue of everything that can go wrong, and whose fault it is.
+
+A fault has an owner (the participant, the platform, the maintainer or the caller of
+the API), a stable code, a sentence that says what is wrong and a fix that says what
+to do. Codes are part of the API: they are added, never renamed. ``docs/errors.md`` is
+written from this catalogue and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Owner(StrEnum):
+    PARTICIPANT = "participant"
+    PLATFORM = "platform"
+    MAINTAINER = "maintainer"
+    CALLER = "caller"
+
+
+@dataclass(frozen=True)
+class ErrorEntry:
+    """One catalogue row: ``what`` is wrong in a sentence, ``fix`` is what to do about it."""
+
+    code: str
+    owner: Owner
+    what: str
+    fix: str
+
+
+CATALOGUE: dict[str, ErrorEntry] = {}
+
+
+def _add(owner: Owner, code: str, what: str, fix: str) -> None:
+    CATALOGUE[code] = ErrorEntry(code, owner, what, fix)
+
+
+# The container's own behaviour, in a training or a predict step.
+_P = Owner.PARTICIPANT
+_add(
+    _P,
+    "container_exit",
+    "The container ended with a non-zero exit code.",
+    "Run it on sample data and read the last lines of its output.",
+)
+_add(
+    _P,
+    "container_oom",
+    "The container used more memory than the benchmark grants and was killed.",
+    "Use smaller batches or fewer data-loader workers.",
+)
+_add(
+    _P,
+    "container_timeout",
+    "The container ran longer than the benchmark grants and was killed.",
+    "Train for fewer steps; the limit is in /bench/request.json.",
+)
+_add(
+    _P,
+    "container_start",
+    "The container's entry point could not be started.",
+    "Check the image's ENTRYPOINT, its architecture (linux/amd64) and its file permissions.",
+)
+_add(
+    _P,
+    "log_flood",
+    "The container wrote more to its output than the benchmark grants.",
+    "Print progress, not data.",
+)
+_add(
+    _P,
+    "output_too_large",
+    "The container wrote more to /bench/output than the benchmark grants.",
+    "Write only predictions.csv and a small metrics.jsonl.",
+)
+_add(
+    _P,
+    "state_too_large",
+    "The container left more in /bench/state than the benchmark grants.",
+    "Keep one checkpoint and drop optimiser states.",
+)
+_add(
+    _P,
+    "state_irregular",
+    "/bench/state holds something else than plain files and folders.",
+    "Remove links, pipes, sockets and devices from /bench/state.",
+)
+_add(
+    _P,
+    "output_irregular",
+    "/bench/output holds something else than plain files and folders.",
+    "Write predictions.csv as a plain file.",
+)
+_add(
+    _P,
+    "state_missing",
+    "The container deleted the state that training had left.",
+    "Leave in /bench/state what the next window and the predict phase need.",
+)
+_add(
+    _P,
+    "predictions_missing",
+    "There is no /bench/output/predictions.csv.",
+    "Write one row for every image in /bench/eval.",
+)
+_add(_P, "predictions_encoding", "predictions.csv is not UTF-8.", "Write plain ASCII or UTF-8.")
+_add(
+    _P,
+    "predictions_header",
+    "predictions.csv does not begin with the line image_id,score.",
+    "Write the header image_id,score.",
+)
+_add(
+    _P,
+    "predictions_malformed",
+    "A row of predictions.csv is not an image_id and a number.",
+    "Write image_id,score with one row an image.",
+)
+_add(
+    _P,
+    "predictions_too_many",
+    "predictions.csv has more rows than there are images.",
+    "Write one row for every image in /bench/eval.",
+)
+_add(
+    _P,
+    "predictions_incomplete",
+    "predictions.csv misses images.",
+    "Write one row for every image in /bench/eval.",
+)
+_add(
+    _P,
+    "predictions_duplicate",
+    "predictions.csv names an image twice.",
+    "Write one row for every image in /bench/eval.",
+)
+_add(
+    _P,
+    "predictions_unknown",
+    "predictions.csv names an image that is not in /bench/eval.",
+    "Copy image_id from the dataset as it is.",
+)
+_add(_P, "predictions_nan", "A score is not a finite number.", "Check for divisions by zero and overflow.")
+_add(_P, "predictions_range", "A score is outside [0, 1].", "Apply a sigmoid to logits.")
+
+# The image archive.
+_add(
+    _P,
+    "archive_unreadable",
+    "The archive is not a readable docker or podman archive.",
+    "Make it with `docker save IMAGE -o FILE` or `podman save IMAGE -o FILE`.",
+)
+_add(
+    _P,
+    "archive_unsafe",
+    "The archive holds a member that no image archive needs (link, device, path outside).",
+    "Make it with `docker save` or `podman save`.",
+)
+_add(
+    _P,
+    "archive_too_large",
+    "The archive unpacks to more than the server accepts.",
+    "Use a smaller base image and remove caches.",
+)
+_add(_P, "archive_images", "The archive does not hold exactly one image.", "Save one image by its name.")
+_add(
+    _P,
+    "archive_digest",
+    "A digest in the archive does not match its content.",
+    "Save and upload the image again.",
+)
+_add(_P, "archive_platform", "The image is not for linux/amd64.", "Build it with --platform linux/amd64.")
+_add(_P, "archive_entrypoint", "The image has no ENTRYPOINT.", "Give it one that takes `train` or `predict`.")
+_add(
+    _P,
+    "archive_labels",
+    "The image does not carry the labels of the container contract.",
+    "Add LABEL io.tidemark.contract=1 and io.tidemark.phases=train,predict (or predict).",
+)
+
+# The platform.
+_F = Owner.PLATFORM
+_add(
+    _F,
+    "engine_unavailable",
+    "The worker's container engine does not answer.",
+    "Nothing to do for participants; the step is tried again.",
+)
+_add(
+    _F,
+    "engine_error",
+    "The worker's container engine failed.",
+    "Nothing to do for participants; the step is tried again.",
+)
+_add(
+    _F,
+    "image_digest",
+    "The engine loaded another image than the one that was checked.",
+    "Nothing to do for participants; maintainers read docs/operate.md.",
+)
+_add(
+    _F,
+    "staging_failed",
+    "The data for a step could not be put in place.",
+    "Nothing to do for participants; the step is tried again.",
+)
+_add(
+    _F,
+    "lease_lost",
+    "The worker lost its claim on the step, and another may hold it.",
+    "Nothing to do; the step goes on elsewhere.",
+)
+_add(
+    _F,
+    "worker_lost",
+    "The worker died or lost contact in the middle of a step.",
+    "Nothing to do; the step is tried again.",
+)
+_add(
+    _F,
+    "attempts_exhausted",
+    "The platform failed at the same step too often.",
+    "Maintainers read the worker's log; participants keep their quota.",
+)
+_add(_F, "storage_full", "The server has no room left.", "Maintainers free storage; try again later.")
+
+# Data that maintainers bring in.
+_M = Owner.MAINTAINER
+_add(
+    _M,
+    "corpus_layout",
+    "The folder is not a corpus.",
+    "See docs/operate.md for the layout of a corpus folder.",
+)
+_add(_M, "corpus_row", "A row of generators.csv is wrong.", "Correct the row that the message names.")
+_add(
+    _M,
+    "batch_archive",
+    "The batch archive is not a readable zip or tar of images.",
+    "Pack images under train/ and eval/ (or flat) in a zip or tar.",
+)
+_add(_M, "batch_empty", "No usable image is left in the batch.", "Read the report of rejected images.")
+_add(_M, "image_broken", "The file is no image that can be decoded.", "Remove it or export it again.")
+_add(_M, "image_too_large", "The image has more pixels or bytes than the server accepts.", "Scale it down.")
+_add(_M, "image_too_small", "The image has a side shorter than the server accepts.", "Remove it.")
+_add(_M, "image_animated", "The image has more than one frame.", "Export a single frame.")
+_add(
+    _M,
+    "image_duplicate",
+    "The same pixels are already in the batch or in the corpus.",
+    "Nothing; it is left out.",
+)
+_add(
+    _M,
+    "not_enough_reals",
+    "There are fewer unused real images than generated ones to pair with.",
+    "Publish another pool of real images first.",
+)
+_add(_M, "nothing_to_open", "No published generator fills a window yet.", "Publish more generators.")
+
+# Callers of the API.
+_C = Owner.CALLER
+_add(_C, "not_authenticated", "The request carries no valid token.", "Send `Authorization: Token …`.")
+_add(_C, "authentication_failed", "The token or the password is wrong or expired.", "Ask for a new token.")
+_add(_C, "permission_denied", "Your account may not do this.", "Ask the owner or a maintainer.")
+_add(_C, "not_found", "There is nothing at this address that you may see.", "Check the address.")
+_add(_C, "invalid", "A field is wrong.", "Correct the field that `attr` names.")
+_add(_C, "method_not_allowed", "This address does not take this method.", "See /api/docs/.")
+_add(_C, "parse_error", "The body can't be read.", "Send valid JSON.")
+_add(
+    _C,
+    "unsupported_media_type",
+    "The body has a type that this address does not take.",
+    "Set Content-Type as /api/docs/ says.",
+)
+_add(_C, "not_acceptable", "The answer can't be given in the type asked for.", "Accept application/json.")
+_add(_C, "throttled", "Too many requests.", "Wait as long as Retry-After says.")
+_add(_C, "error", "The server failed.", "Try again; if it stays, tell the maintainers the request id.")
+_add(_C, "illegal_transition", "This can't be done in the present state.", "Read the state first.")
+_add(
+    _C,
+    "conflict",
+    "Something else changed or holds this already.",
+    "Read it again and repeat if you still want it.",
+)
+_add(
+    _C, "upload_offset", "The upload goes on at another offset.", "Ask with HEAD and resume at Upload-Offset."
+)
+_add(
+    _C,
+    "upload_size",
+    "The upload is larger than declared or than the server accepts.",
+    "Declare the right length.",
+)
+_add(_C, "upload_incomplete", "The upload is not finished.", "Send the remaining bytes first.")
+_add(_C, "upload_version", "The request does not speak tus 1.0.0.", "Send `Tus-Resumable: 1.0.0`.")
+_add(_C, "upload_used", "The upload already belongs to something else.", "Upload again.")
+
+
+class TidemarkError(Exception):
+    """A fault with a code from the catalogue; ``detail`` says what and where, in a sentence.
+
+    Raises ``KeyError`` at construction when the code is not in the catalogue.
+    """
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        self.entry = CATALOGUE[code]
+        self.code = code
+        self.detail = detail or self.entry.what
+        super().__init__(f"{code}: {self.detail}")
+
+    @property
+    def owner(self) -> Owner:
+        return self.entry.owner
+
+    def __reduce__(self) -> tuple[type[TidemarkError], tuple[str, str]]:
+        return type(self), (self.code, self.detail)
+
+
+class ParticipantError(TidemarkError):
+    """The submitted container's fault: the step fails and is not tried again."""
+
+
+class PlatformError(TidemarkError):
+    """The platform's fault: the step is tried again, and the participant's quota is untouched."""
+
+
+class DataError(TidemarkError):
+    """A maintainer's images or corpus are wrong."""
+
+
+class RequestError(TidemarkError):
+    """The caller asked for something that can't be done."""

@@ -1,0 +1,105 @@
+"""Every state and every legal move, for the four things that have a life of their own.
+
+``leaderboard.services.moves.move`` is the only code that writes a state; it consults
+this table under a row lock and leaves one event row a move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class SubmissionState(StrEnum):
+    DRAFT = "draft"
+    UPLOADING = "uploading"
+    CHECKING = "checking"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+
+
+class BatchState(StrEnum):
+    UPLOADING = "uploading"
+    CHECKING = "checking"
+    SEALED = "sealed"
+    PUBLISHED = "published"
+    REJECTED = "rejected"
+
+
+class RunState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class StepState(StrEnum):
+    WAITING = "waiting"
+    READY = "ready"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+Table = Mapping[StrEnum, frozenset[StrEnum]]
+
+SUBMISSION: Table = {
+    SubmissionState.DRAFT: frozenset(
+        {SubmissionState.UPLOADING, SubmissionState.CHECKING, SubmissionState.WITHDRAWN}
+    ),
+    SubmissionState.UPLOADING: frozenset({SubmissionState.CHECKING, SubmissionState.WITHDRAWN}),
+    SubmissionState.CHECKING: frozenset(
+        {SubmissionState.ACCEPTED, SubmissionState.REJECTED, SubmissionState.WITHDRAWN}
+    ),
+    SubmissionState.ACCEPTED: frozenset({SubmissionState.WITHDRAWN}),
+    SubmissionState.REJECTED: frozenset(),
+    SubmissionState.WITHDRAWN: frozenset(),
+}
+
+BATCH: Table = {
+    BatchState.UPLOADING: frozenset({BatchState.CHECKING, BatchState.REJECTED}),
+    BatchState.CHECKING: frozenset({BatchState.SEALED, BatchState.REJECTED}),
+    BatchState.SEALED: frozenset({BatchState.PUBLISHED, BatchState.REJECTED}),
+    BatchState.PUBLISHED: frozenset(),
+    BatchState.REJECTED: frozenset(),
+}
+
+RUN: Table = {
+    RunState.QUEUED: frozenset({RunState.RUNNING, RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}),
+    RunState.RUNNING: frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}),
+    # New evaluation units open a finished run again; a platform fault may be retried.
+    RunState.SUCCEEDED: frozenset({RunState.RUNNING}),
+    RunState.FAILED: frozenset({RunState.RUNNING}),
+    RunState.CANCELLED: frozenset(),
+}
+
+STEP: Table = {
+    StepState.WAITING: frozenset({StepState.READY, StepState.SUCCEEDED, StepState.CANCELLED}),
+    # A ready step whose key has already succeeded elsewhere succeeds without running.
+    StepState.READY: frozenset({StepState.RUNNING, StepState.SUCCEEDED, StepState.CANCELLED}),
+    StepState.RUNNING: frozenset(
+        {StepState.READY, StepState.SUCCEEDED, StepState.FAILED, StepState.CANCELLED}
+    ),
+    StepState.SUCCEEDED: frozenset(),
+    StepState.FAILED: frozenset({StepState.READY}),
+    StepState.CANCELLED: frozenset(),
+}
+
+
+class IllegalMove(ValueError):
+    """A move that the table does not list."""
+
+
+def check_move(table: Table, old: str, new: str) -> None:
+    """Raise :class:`IllegalMove` unless ``table`` lists ``old`` → ``new``."""
+    legal = {str(state): {str(s) for s in targets} for state, targets in table.items()}
+    if new not in legal.get(old, ()):
+        raise IllegalMove(f"{old} → {new}; legal from here: {sorted(legal.get(old, ())) or 'nothing'}")
+
+
+def is_final(table: Table, state: str) -> bool:
+    """Whether nothing leads out of ``state``."""
+    return not {str(s): t for s, t in table.items()}[state]
