@@ -1,0 +1,126 @@
+"""Benchmarks: a protocol over a corpus, its editions (immutable timelines) and evaluation units."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from leaderboard.models.corpora import Corpus, Generator
+from protocols.contract import Budget, Phase
+
+GIB = 2**30
+MIB = 2**20
+
+
+def default_budgets() -> dict[str, dict[str, float]]:
+    """What a step may use unless the benchmark says otherwise (fields of ``protocols.contract.Budget``)."""
+    common = {
+        "memory_bytes": 6 * GIB,
+        "cpus": 2.0,
+        "pids": 256,
+        "shm_bytes": GIB,
+        "tmp_bytes": GIB,
+        "state_bytes": 2 * GIB,
+        "output_bytes": 256 * MIB,
+        "log_bytes": 4 * MIB,
+        "gpus": 0,
+    }
+    return {"train": {"timeout_s": 3600.0, **common}, "predict": {"timeout_s": 1800.0, **common}}
+
+
+class TrainingMode(models.TextChoices):
+    CUMULATIVE = "cumulative"
+    CONTINUAL = "continual"
+
+
+class Degradation(models.TextChoices):
+    V1_COMPAT = "v1-compat"
+    V2 = "v2"
+
+
+class Benchmark(models.Model):
+    """A protocol with its parameters. The parameters never change once an edition exists."""
+
+    slug = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+    corpus = models.ForeignKey(Corpus, on_delete=models.PROTECT, related_name="benchmarks")
+    protocol_version = models.PositiveSmallIntegerField(default=1)
+    generators_per_window = models.PositiveSmallIntegerField(default=4)
+    training_mode = models.CharField(
+        max_length=20, choices=TrainingMode.choices, default=TrainingMode.CUMULATIVE
+    )
+    degradation = models.CharField(max_length=20, choices=Degradation.choices, default=Degradation.V2)
+    seed = models.PositiveIntegerField(
+        default=1337, help_text="Seed of real allocation; others derive from it."
+    )
+    budgets = models.JSONField(default=default_budgets)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["slug"]
+        constraints = [
+            models.CheckConstraint(
+                name="benchmark_window_size", condition=models.Q(generators_per_window__gte=1)
+            )
+        ]
+
+    def budget(self, phase: Phase) -> Budget:
+        return Budget(**self.budgets[phase])
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class Edition(models.Model):
+    """An immutable timeline: the ordered, closed windows of a benchmark."""
+
+    benchmark = models.ForeignKey(Benchmark, on_delete=models.PROTECT, related_name="editions")
+    number = models.PositiveIntegerField()
+    manifest_hash = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["benchmark", "number"]
+        constraints = [models.UniqueConstraint(fields=["benchmark", "number"], name="edition_number")]
+
+    def __str__(self) -> str:
+        return f"{self.benchmark.slug} edition {self.number}"
+
+
+class Window(models.Model):
+    """A closed window. ``manifest`` is the store key of its list of training images."""
+
+    edition = models.ForeignKey(Edition, on_delete=models.CASCADE, related_name="windows")
+    index = models.PositiveSmallIntegerField()
+    generators = models.ManyToManyField(Generator, related_name="windows")
+    manifest = models.CharField(max_length=64)
+    n_images = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["edition", "index"]
+        constraints = [models.UniqueConstraint(fields=["edition", "index"], name="window_index")]
+
+    def __str__(self) -> str:
+        return f"{self.edition} window {self.index}"
+
+
+class Unit(models.Model):
+    """A generator's evaluation fakes with the reals paired with them.
+
+    ``manifest`` is the store key of the list: the order of its images (fakes, then
+    reals) is the order of every stored score array.
+    """
+
+    benchmark = models.ForeignKey(Benchmark, on_delete=models.PROTECT, related_name="units")
+    generator = models.ForeignKey(Generator, on_delete=models.PROTECT, related_name="units")
+    manifest = models.CharField(max_length=64)
+    n_fakes = models.PositiveIntegerField()
+    n_reals = models.PositiveIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["generator__release_date", "generator__slug"]
+        constraints = [models.UniqueConstraint(fields=["benchmark", "generator"], name="unit_per_generator")]
+
+    def __str__(self) -> str:
+        return f"{self.benchmark.slug}/{self.generator.slug}"

@@ -1,0 +1,85 @@
+"""Predictions as they came, and the scores computed from them. A missing metric is null."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from leaderboard.models.benchmarks import Unit
+from leaderboard.models.submissions import Run, Step
+
+
+class Prediction(models.Model):
+    """The scores of one state on one unit: little-endian float64, in the order of the unit's manifest."""
+
+    state_key = models.CharField(max_length=64)
+    unit = models.ForeignKey(Unit, on_delete=models.CASCADE, related_name="predictions")
+    scores = models.BinaryField()
+    step = models.ForeignKey(Step, null=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["state_key", "unit"], name="prediction_once")]
+
+
+class Metrics(models.Model):
+    """The metrics of ``protocols.metrics``; ``roc_auc_variance`` is DeLong's."""
+
+    roc_auc = models.FloatField(null=True)
+    roc_auc_variance = models.FloatField(null=True)
+    average_precision = models.FloatField(null=True)
+    accuracy = models.FloatField(null=True)
+    balanced_accuracy = models.FloatField(null=True)
+    precision = models.FloatField(null=True)
+    recall = models.FloatField(null=True)
+    f1 = models.FloatField(null=True)
+    tnr = models.FloatField(null=True)
+    tp = models.PositiveIntegerField()
+    tn = models.PositiveIntegerField()
+    fp = models.PositiveIntegerField()
+    fn = models.PositiveIntegerField()
+
+    class Meta:
+        abstract = True
+
+
+class PeriodScore(Metrics):
+    """A run after training on ``window``, on one period (next, past, whole)."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="period_scores")
+    window = models.PositiveSmallIntegerField()
+    period = models.CharField(max_length=10)
+
+    class Meta:
+        ordering = ["run", "window", "period"]
+        constraints = [models.UniqueConstraint(fields=["run", "window", "period"], name="period_score_once")]
+
+
+class UnitScore(Metrics):
+    """A run after training on ``window``, on one generator: an entry of the matrix R."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="unit_scores")
+    window = models.PositiveSmallIntegerField()
+    unit = models.ForeignKey(Unit, on_delete=models.CASCADE, related_name="unit_scores")
+
+    class Meta:
+        ordering = ["run", "window", "unit"]
+        constraints = [models.UniqueConstraint(fields=["run", "window", "unit"], name="unit_score_once")]
+
+
+class RunScore(models.Model):
+    """The average over time of one period's AUROC, with a 95 % interval.
+
+    ``value`` averages the K-1 forecasts (null until all are there); ``paper_value`` is
+    the paper-compatible mean over all K windows.
+    """
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="scores")
+    period = models.CharField(max_length=10)
+    value = models.FloatField(null=True)
+    low = models.FloatField(null=True)
+    high = models.FloatField(null=True)
+    paper_value = models.FloatField(null=True)
+    n_windows = models.PositiveSmallIntegerField(help_text="Windows that the average is made of.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "period"], name="run_score_once")]

@@ -1,0 +1,208 @@
+"""Uploads, submissions, runs, steps, checkpoints and the events of their lives."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from django.conf import settings
+from django.db import models
+
+from leaderboard.models.base import Faulty, Leased, choices, state_constraint
+from leaderboard.models.benchmarks import Benchmark, Edition
+from protocols.contract import Phase
+from protocols.states import RunState, StepState, SubmissionState
+
+
+class Upload(models.Model):
+    """A resumable upload (tus 1.0). The file lies under ``HOME/uploads`` until something takes it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads")
+    filename = models.CharField(max_length=255, blank=True)
+    length = models.PositiveBigIntegerField(help_text="Bytes declared.")
+    offset = models.PositiveBigIntegerField(default=0, help_text="Bytes received.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(name="upload_offset", condition=models.Q(offset__lte=models.F("length")))
+        ]
+
+    @property
+    def is_complete(self) -> bool:
+        return self.offset == self.length
+
+    @property
+    def path(self) -> Path:
+        return settings.HOME / "uploads" / str(self.id)
+
+
+class Visibility(models.TextChoices):
+    PUBLIC = "public"
+    PRIVATE = "private"
+
+
+class SubmissionQuerySet(models.QuerySet["Submission"]):
+    def visible_to(self, user: object) -> SubmissionQuerySet:
+        """What ``user`` may see: public entries that were accepted, their own, and all for maintainers."""
+        if getattr(user, "is_maintainer", False):
+            return self
+        public = models.Q(visibility=Visibility.PUBLIC, state=SubmissionState.ACCEPTED)
+        if getattr(user, "is_authenticated", False):
+            return self.filter(public | models.Q(owner=user))
+        return self.filter(public)
+
+
+class Submission(Leased, Faulty):
+    """A detector container entered for a benchmark."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="submissions")
+    benchmark = models.ForeignKey(Benchmark, on_delete=models.PROTECT, related_name="submissions")
+    name = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+    paper_url = models.URLField(blank=True)
+    code_url = models.URLField(blank=True)
+    declared_cutoff = models.DateField(
+        null=True, blank=True, help_text="Newest data that pretraining may have seen."
+    )
+    visibility = models.CharField(max_length=10, choices=Visibility.choices, default=Visibility.PUBLIC)
+    state = models.CharField(max_length=20, choices=choices(SubmissionState), default=SubmissionState.DRAFT)
+    seed = models.PositiveIntegerField(default=0)
+    upload = models.OneToOneField(
+        Upload, null=True, blank=True, on_delete=models.SET_NULL, related_name="submission"
+    )
+    archive = models.CharField(max_length=64, blank=True, help_text="Store key of the image archive.")
+    image_id = models.CharField(max_length=71, blank=True, help_text="sha256: of the image's config.")
+    image_bytes = models.PositiveBigIntegerField(default=0)
+    phases = models.JSONField(default=list, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    sealed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = SubmissionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            state_constraint("submission_state", SubmissionState),
+            models.UniqueConstraint(
+                fields=["owner", "benchmark", "name"],
+                condition=~models.Q(state__in=["rejected", "withdrawn"]),
+                name="submission_name_per_owner",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Run(Faulty):
+    """A submission on an edition with a seed."""
+
+    submission = models.ForeignKey(Submission, on_delete=models.PROTECT, related_name="runs")
+    edition = models.ForeignKey(Edition, on_delete=models.PROTECT, related_name="runs")
+    seed = models.PositiveIntegerField()
+    state = models.CharField(max_length=20, choices=choices(RunState), default=RunState.QUEUED)
+    cancel_requested = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["created_at"]
+        constraints = [
+            state_constraint("run_state", RunState),
+            models.UniqueConstraint(fields=["submission", "edition", "seed"], name="run_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.submission.name} on {self.edition}, seed {self.seed}"
+
+
+class Checkpoint(models.Model):
+    """What a training step left behind, under the key of the step that made it.
+
+    ``state_hash`` is the store key of the snapshot's list of files, so two equal states
+    have the same hash whoever made them.
+    """
+
+    key = models.CharField(max_length=64, unique=True)
+    state_hash = models.CharField(max_length=64)
+    size_bytes = models.PositiveBigIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+
+class Step(Leased, Faulty):
+    """Training or prediction at one window of a run.
+
+    ``key`` is known once the step is ready (its parent's state is then known).
+    ``timings`` holds seconds by part: prepare, stage, create, container, collect, score.
+    """
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
+    phase = models.CharField(max_length=10, choices=choices(Phase))
+    window = models.PositiveSmallIntegerField()
+    state = models.CharField(max_length=20, choices=choices(StepState), default=StepState.WAITING)
+    key = models.CharField(max_length=64, blank=True, db_index=True)
+    # For training: the state it left. For prediction: the state it scores.
+    state_hash = models.CharField(max_length=64, blank=True)
+    gpus = models.PositiveSmallIntegerField(default=0)
+    reused = models.BooleanField(default=False, help_text="The result was there already; no container ran.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    ready_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    timings = models.JSONField(default=dict, blank=True)
+    log_tail = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["run", "window", "-phase"]
+        constraints = [
+            state_constraint("step_state", StepState),
+            models.UniqueConstraint(fields=["run", "phase", "window"], name="step_once"),
+            models.UniqueConstraint(
+                fields=["key"], condition=models.Q(state="running"), name="step_key_runs_once"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["ready_at", "id"], condition=models.Q(state="ready"), name="step_queue"),
+            models.Index(
+                fields=["lease_expires_at"], condition=models.Q(state="running"), name="step_leases"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.phase} {self.window} of run {self.run_id}"
+
+
+class Event(models.Model):
+    """One move of one thing from a state to the next, with who did it and why."""
+
+    submission = models.ForeignKey(Submission, null=True, on_delete=models.CASCADE, related_name="events")
+    batch = models.ForeignKey("Batch", null=True, on_delete=models.CASCADE, related_name="events")
+    run = models.ForeignKey(Run, null=True, on_delete=models.CASCADE, related_name="events")
+    step = models.ForeignKey(Step, null=True, on_delete=models.CASCADE, related_name="events")
+    old = models.CharField(max_length=20)
+    new = models.CharField(max_length=20)
+    actor = models.CharField(
+        max_length=200, blank=True, help_text="A user name, a worker's name or 'server'."
+    )
+    reason = models.TextField(blank=True)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                name="event_has_one_subject",
+                condition=models.Q(
+                    submission__isnull=False, batch__isnull=True, run__isnull=True, step__isnull=True
+                )
+                | models.Q(submission__isnull=True, batch__isnull=False, run__isnull=True, step__isnull=True)
+                | models.Q(submission__isnull=True, batch__isnull=True, run__isnull=False, step__isnull=True)
+                | models.Q(submission__isnull=True, batch__isnull=True, run__isnull=True, step__isnull=False),
+            )
+        ]
