@@ -1,4 +1,4 @@
-"""Django settings. Every value that a deployment changes is an environment variable, listed in docs/operate.md."""
+"""Django settings. What a deployment changes is an environment variable, listed in docs/operate.md."""
 
 from __future__ import annotations
 

@@ -48,12 +48,12 @@ class Store:
         return Path(name)
 
     def adopt(self, path: Path, key: str | None = None) -> str:
-        """Take over a finished file on the same file system; the file is gone from ``path``. Returns its key."""
+        """Move a finished file of the same file system into the store and return its key."""
         key = key or hash_file(path)
         target = self.path(key)
         target.parent.mkdir(parents=True, exist_ok=True)
         path.chmod(0o444)
-        os.replace(path, target)
+        path.replace(target)
         return key
 
     def put_bytes(self, data: bytes) -> str:

@@ -68,36 +68,34 @@ BATCH: Table = {
 }
 
 RUN: Table = {
-    RunState.QUEUED: frozenset({RunState.RUNNING, RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}),
+    RunState.QUEUED: frozenset({RunState.RUNNING, RunState.CANCELLED}),
     RunState.RUNNING: frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}),
-    # New evaluation units open a finished run again; a platform fault may be retried.
-    RunState.SUCCEEDED: frozenset({RunState.RUNNING}),
-    RunState.FAILED: frozenset({RunState.RUNNING}),
+    RunState.SUCCEEDED: frozenset(),
+    RunState.FAILED: frozenset(),
     RunState.CANCELLED: frozenset(),
 }
 
 STEP: Table = {
-    StepState.WAITING: frozenset({StepState.READY, StepState.SUCCEEDED, StepState.CANCELLED}),
-    # A ready step whose key has already succeeded elsewhere succeeds without running.
-    StepState.READY: frozenset({StepState.RUNNING, StepState.SUCCEEDED, StepState.CANCELLED}),
+    StepState.WAITING: frozenset({StepState.READY, StepState.CANCELLED}),
+    StepState.READY: frozenset({StepState.RUNNING, StepState.CANCELLED}),
     StepState.RUNNING: frozenset(
         {StepState.READY, StepState.SUCCEEDED, StepState.FAILED, StepState.CANCELLED}
     ),
     StepState.SUCCEEDED: frozenset(),
-    StepState.FAILED: frozenset({StepState.READY}),
+    StepState.FAILED: frozenset(),
     StepState.CANCELLED: frozenset(),
 }
 
 
-class IllegalMove(ValueError):
+class IllegalMoveError(ValueError):
     """A move that the table does not list."""
 
 
 def check_move(table: Table, old: str, new: str) -> None:
-    """Raise :class:`IllegalMove` unless ``table`` lists ``old`` → ``new``."""
+    """Raise :class:`IllegalMoveError` unless ``table`` lists ``old`` → ``new``."""
     legal = {str(state): {str(s) for s in targets} for state, targets in table.items()}
     if new not in legal.get(old, ()):
-        raise IllegalMove(f"{old} → {new}; legal from here: {sorted(legal.get(old, ())) or 'nothing'}")
+        raise IllegalMoveError(f"{old} → {new}; legal from here: {sorted(legal.get(old, ())) or 'nothing'}")
 
 
 def is_final(table: Table, state: str) -> bool:

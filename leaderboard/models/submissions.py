@@ -21,23 +21,24 @@ class Upload(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads")
     filename = models.CharField(max_length=255, blank=True)
     length = models.PositiveBigIntegerField(help_text="Bytes declared.")
-    offset = models.PositiveBigIntegerField(default=0, help_text="Bytes received.")
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
 
     class Meta:
         ordering = ["-created_at"]
-        constraints = [
-            models.CheckConstraint(name="upload_offset", condition=models.Q(offset__lte=models.F("length")))
-        ]
+
+    @property
+    def path(self) -> Path:
+        return Path(settings.HOME) / "uploads" / str(self.id)
+
+    @property
+    def offset(self) -> int:
+        """Bytes received. The file is the truth: it survives a server that is killed in mid-request."""
+        return self.path.stat().st_size if self.path.exists() else 0
 
     @property
     def is_complete(self) -> bool:
         return self.offset == self.length
-
-    @property
-    def path(self) -> Path:
-        return settings.HOME / "uploads" / str(self.id)
 
 
 class Visibility(models.TextChoices):

@@ -1,0 +1,1 @@
+"""All writes. A view, a task or a command parses, calls one function here, and answers."""

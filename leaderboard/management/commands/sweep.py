@@ -1,0 +1,42 @@
+"""``manage.py sweep``: the loop that keeps work moving."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import OperationalError, connection
+
+from leaderboard.services.sweep import sweep
+
+log = structlog.get_logger(__name__)
+
+
+class Command(BaseCommand):
+    help = "Give back expired leases, wake workers and free abandoned uploads, again and again."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--once", action="store_true", help="Sweep once and stop.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stop = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        while not stop.is_set():
+            try:
+                swept = sweep()
+                if swept.released or swept.deleted:
+                    log.info("swept", released=swept.released, deleted=swept.deleted)
+            except OperationalError as error:
+                # A restarted database is back in a moment, and the next sweep finds everything as it was.
+                log.warning("sweep_failed", error=str(error))
+                connection.close()
+                if options["once"]:
+                    raise
+            if options["once"]:
+                return
+            stop.wait(settings.SWEEP_S)

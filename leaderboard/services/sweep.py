@@ -1,0 +1,47 @@
+"""The sweeper: nothing that is not final is ever forgotten.
+
+It works on PostgreSQL alone, so it goes on while the broker is away, and everything in
+it may run twice or in several processes at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leaderboard.models import Batch, Run, Submission
+from leaderboard.queue import send_wake_up
+from leaderboard.services import leases, runs, uploads
+from protocols.states import BatchState, RunState, SubmissionState
+
+# One message per waiting piece of work is plenty; each worker goes on until nothing is left.
+MAX_WAKE_UPS = 32
+# More GPUs than any host has: the largest value of the column.
+ANY_GPUS = 32767
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What one sweep did: leases given back, wake-ups sent, uploads deleted."""
+
+    released: int
+    waiting: int
+    deleted: int
+
+
+def waiting_count() -> int:
+    """How many pieces of work could be claimed now."""
+    checks = Submission.objects.filter(state=SubmissionState.CHECKING, lease_token__isnull=True).count()
+    batches = Batch.objects.filter(state=BatchState.CHECKING, lease_token__isnull=True).count()
+    return checks + batches + leases.claimable_steps(gpus=ANY_GPUS).count()
+
+
+def sweep() -> Swept:
+    """Give back expired leases, go on with every live run, wake workers, delete abandoned uploads."""
+    released = leases.release_expired()
+    for run in Run.objects.filter(state__in=(RunState.QUEUED, RunState.RUNNING)):
+        runs.advance(run)
+    deleted = uploads.delete_expired()
+    waiting = waiting_count()
+    if waiting:
+        send_wake_up(min(waiting, MAX_WAKE_UPS))
+    return Swept(released, waiting, deleted)

@@ -1,0 +1,90 @@
+"""Resumable uploads: rows and files that grow together."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from datetime import timedelta
+from typing import IO, Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from leaderboard.models import Upload
+from protocols.errors import RequestError
+
+CHUNK_BYTES = 1 << 20
+
+
+def upload_create(*, owner: Any, length: int, filename: str = "") -> Upload:
+    """Raises ``RequestError('upload_size')`` above ``UPLOAD_MAX_BYTES``."""
+    if not 0 < length <= settings.UPLOAD_MAX_BYTES:
+        raise RequestError(
+            "upload_size",
+            f"{length} bytes were declared; from 1 to {settings.UPLOAD_MAX_BYTES} are accepted.",
+        )
+    upload = Upload.objects.create(
+        owner=owner,
+        length=length,
+        filename=filename[:255],
+        expires_at=timezone.now() + timedelta(seconds=settings.UPLOAD_EXPIRES_S),
+    )
+    upload.path.parent.mkdir(parents=True, exist_ok=True)
+    upload.path.touch(mode=0o600)
+    return upload
+
+
+def upload_append(upload: Upload, *, offset: int, stream: IO[bytes]) -> int:
+    """Append what ``stream`` gives at ``offset`` and return the new offset.
+
+    What arrived before a broken connection is kept. Raises
+    ``RequestError('upload_offset')`` when the file ends elsewhere,
+    ``RequestError('conflict')`` while another request is writing, and
+    ``RequestError('upload_size')`` when there is more than was declared.
+    """
+    with upload.path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RequestError("conflict", "Another request is writing to this upload.") from error
+        received = os.fstat(file.fileno()).st_size
+        if offset != received:
+            raise RequestError("upload_offset", f"The upload goes on at {received}, not at {offset}.")
+        # When the client goes away, it will ask for the offset and go on from there.
+        with suppress(ConnectionError):
+            while chunk := stream.read(CHUNK_BYTES):
+                if received + len(chunk) > upload.length:
+                    raise RequestError(
+                        "upload_size", f"More than the declared {upload.length} bytes were sent."
+                    )
+                file.write(chunk)
+                received += len(chunk)
+    return received
+
+
+def upload_take(upload: Upload) -> Upload:
+    """Check that an upload is whole and free, for the one thing that will own it."""
+    upload = Upload.objects.select_for_update().get(pk=upload.pk)
+    if not upload.is_complete:
+        raise RequestError("upload_incomplete", f"{upload.offset} of {upload.length} bytes have arrived.")
+    if hasattr(upload, "submission") or hasattr(upload, "batch"):
+        raise RequestError("upload_used", f"Upload {upload.pk} already belongs to something.")
+    return upload
+
+
+def upload_delete(upload: Upload) -> None:
+    """Forget an upload and free its bytes."""
+    upload.path.unlink(missing_ok=True)
+    upload.delete()
+
+
+def delete_expired() -> int:
+    """Free what was abandoned; returns how many uploads."""
+    expired = Upload.objects.filter(
+        expires_at__lt=timezone.now(), submission__isnull=True, batch__isnull=True
+    )
+    uploads = list(expired)
+    for upload in uploads:
+        upload_delete(upload)
+    return len(uploads)
