@@ -1,0 +1,38 @@
+"""Fixtures for tests that use the real servers of the session: see ``tests/embedded.py``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+
+from local.postgres import Postgres
+from local.redis import Redis
+from tests.embedded import POSTGRES, REDIS
+
+
+@pytest.fixture
+def postgres_server(pytestconfig: pytest.Config) -> Postgres:
+    """The session's PostgreSQL, for tests that restart it."""
+    if POSTGRES not in pytestconfig.stash:
+        pytest.skip("DATABASE_URL names a server that the tests may not restart")
+    return pytestconfig.stash[POSTGRES]
+
+
+@pytest.fixture
+def redis_server(pytestconfig: pytest.Config) -> Redis:
+    """The session's Redis, for tests that flush or restart it."""
+    if REDIS not in pytestconfig.stash:
+        pytest.skip("REDIS_URL names a server that the tests may not restart")
+    return pytestconfig.stash[REDIS]
+
+
+@pytest.fixture
+def process_env(transactional_db: None) -> Mapping[str, str]:
+    """The environment of a process that is to see the test's own database, as committed."""
+    url = urlsplit(os.environ["DATABASE_URL"])
+    name = settings.DATABASES["default"]["NAME"]
+    return {**os.environ, "DATABASE_URL": url._replace(path=f"/{name}").geturl()}
