@@ -178,6 +178,12 @@ _add(
     "The image does not carry the labels of the container contract.",
     "Add LABEL io.tidemark.contract=1 and io.tidemark.phases=train,predict (or predict).",
 )
+_add(
+    _P,
+    "archive_volumes",
+    "The image declares volumes, which the sandbox does not give.",
+    "Remove VOLUME from the Dockerfile, or build on a base image without it.",
+)
 
 # The platform.
 _F = Owner.PLATFORM
@@ -222,6 +228,12 @@ _add(
     "attempts_exhausted",
     "The platform failed at the same step too often.",
     "Maintainers read the worker's log; participants keep their quota.",
+)
+_add(
+    _F,
+    "internal",
+    "The platform has a defect.",
+    "Nothing to do for participants; the step is tried again, and maintainers find the trace in the log.",
 )
 _add(_F, "storage_full", "The server has no room left.", "Maintainers free storage; try again later.")
 

@@ -40,7 +40,7 @@ def sweep() -> Swept:
     released = leases.release_expired()
     for run in Run.objects.filter(state__in=(RunState.QUEUED, RunState.RUNNING)):
         runs.advance(run)
-    deleted = uploads.delete_expired()
+    deleted = uploads.delete_spent()
     waiting = waiting_count()
     if waiting:
         send_wake_up(min(waiting, MAX_WAKE_UPS))

@@ -1,0 +1,38 @@
+"""The check of an uploaded batch of images."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from evaluator.data.ingest import archive_files, ingest
+from evaluator.lease import Lease, with_database
+from leaderboard.models import Batch
+from leaderboard.services.corpora import batch_seal
+from leaderboard.services.leases import fence
+from leaderboard.services.uploads import upload_delete
+from protocols.errors import PlatformError
+
+
+def check_batch(batch: Batch, lease: Lease[Batch]) -> None:
+    """Decode and store the images of the upload and seal the batch.
+
+    Raises ``DataError`` (``batch_*``) when nothing usable is in it.
+    """
+    upload = batch.upload
+    if upload is None:
+        raise PlatformError("staging_failed", f"The upload of batch {batch.pk} is gone.")
+    ingest(
+        batch,
+        archive_files(upload.path),
+        progress=lease.report,
+        should_stop=lambda: lease.stop_reason() is not None,
+    )
+    lease.check()
+
+    def seal() -> None:
+        with transaction.atomic():
+            fence(batch)
+            batch_seal(batch)
+
+    with_database(seal)
+    with_database(lambda: upload_delete(upload))

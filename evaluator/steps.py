@@ -1,0 +1,242 @@
+"""One step from claim to score: prepare and stage the data, run the container, read what it left."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+from leaderboard.services.scores import run_score, window_score
+from numpy.typing import NDArray
+
+from evaluator.data.evaluation import ensure_eval_set
+from evaluator.data.snapshots import restore_state, save_state
+from evaluator.data.staging import stage_eval, stage_train
+from evaluator.data.training import ensure_training_window
+from evaluator.lease import Lease, Stopped, with_database
+from evaluator.sandbox.images import ensure_image
+from evaluator.sandbox.limits import ContainerSpec
+from evaluator.sandbox.limits import Lease as ContainerLease
+from evaluator.sandbox.outcome import outcome
+from evaluator.sandbox.output import read_predictions
+from evaluator.sandbox.runner import Ended, run
+from evaluator.worker import Worker
+from leaderboard.models import Checkpoint, Prediction, Step, Unit
+from leaderboard.services.leases import fence
+from leaderboard.services.runs import step_succeed
+from leaderboard.store import store
+from protocols.contract import Phase, StepRequest
+from protocols.plan import mounted_windows
+from protocols.states import StepState
+
+Scores = NDArray[np.float64]
+
+
+def is_current(step_id: str, token: int) -> bool:
+    """Whether a container that carries these labels belongs to a claim that still stands."""
+    return Step.objects.filter(pk=step_id, lease_token=token, state=StepState.RUNNING).exists()
+
+
+def run_step(step: Step, lease: Lease[Step], worker: Worker) -> None:
+    """Do a claimed step. A result that is there already under the step's key is taken as it is.
+
+    Raises ``ParticipantError`` for what the container did, ``PlatformError`` for what we
+    did, ``Stopped`` when the step must not go on.
+    """
+    if step.phase == Phase.TRAIN:
+        _train(step, lease, worker)
+    else:
+        _predict(step, lease, worker)
+
+
+@contextmanager
+def _timed(step: Step, part: str) -> Iterator[None]:
+    """Record the seconds of a part of the step."""
+    start = time.monotonic()
+    try:
+        yield
+    finally:
+        step.timings[part] = round(time.monotonic() - start, 3)
+
+
+@contextmanager
+def _workplace(step: Step) -> Iterator[Path]:
+    """A private folder for one claim of a step, gone in the end whatever happens.
+
+    Folders of earlier claims of this step were left by a worker that died; they go too.
+    """
+    root = settings.HOME / "work"
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for old in root.glob(f"step-{step.pk}-*"):
+        shutil.rmtree(old, ignore_errors=True)
+    folder = root / f"step-{step.pk}-{step.lease_token}"
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _train(step: Step, lease: Lease[Step], worker: Worker) -> None:
+    checkpoint = Checkpoint.objects.filter(key=step.key).first()
+    if checkpoint is not None:
+        _succeed_training(step, checkpoint.state_hash, checkpoint.size_bytes, reused=True)
+        return
+    edition = step.run.edition
+    windows = {window.index: window for window in edition.windows.all()}
+    mounted = [windows[k] for k in mounted_windows(edition.benchmark.training_mode, step.window)]
+    with _workplace(step) as folder:
+        with _timed(step, "prepare"):
+            sets = []
+            for window in mounted:
+                lease.check()
+                sets.append(
+                    ensure_training_window(
+                        window,
+                        progress=lambda share, text: lease.report(0.0, f"preparing data: {text} {share:.0%}"),
+                    )
+                )
+        with _timed(step, "stage"):
+            lease.report(0.0, "staging data")
+            stage_train(folder / "data", sets)
+            parent = step.run.steps.filter(phase=Phase.TRAIN, window=step.window - 1).first()
+            state = folder / "state"
+            had_state = parent is not None and restore_state(parent.state_hash, state, writable=True) > 0
+            state.mkdir(exist_ok=True)
+        _run_container(step, lease, worker, folder, n_images=sum(window.n_images for window in mounted))
+        with _timed(step, "collect"):
+            lease.report(1.0, "keeping the state")
+            state_hash, size_bytes = save_state(
+                state, max_bytes=edition.benchmark.budget(Phase.TRAIN).state_bytes, had_state=had_state
+            )
+    _succeed_training(step, state_hash, size_bytes, reused=False)
+
+
+def _succeed_training(step: Step, state_hash: str, size_bytes: int, *, reused: bool) -> None:
+    def write() -> None:
+        with transaction.atomic():
+            fence(step)
+            Checkpoint.objects.get_or_create(
+                key=step.key, defaults={"state_hash": state_hash, "size_bytes": size_bytes}
+            )
+            step_succeed(
+                step, state_hash=state_hash, reused=reused, timings=step.timings, log_tail=step.log_tail
+            )
+
+    with_database(write)
+
+
+def _predict(step: Step, lease: Lease[Step], worker: Worker) -> None:
+    units = list(step.run.edition.benchmark.units.select_related("generator"))
+    scores = _stored(step, units)
+    missing = [unit for unit in units if unit.pk not in scores]
+    if missing:
+        scores |= _predict_units(step, lease, worker, missing)
+    with _timed(step, "score"):
+        lease.report(1.0, "scoring")
+        window = window_score(step.run.edition, step.window, {unit: scores[unit.pk] for unit in units})
+
+    def write() -> None:
+        with transaction.atomic():
+            fence(step)
+            Prediction.objects.bulk_create(
+                (
+                    Prediction(state_key=step.key, unit=unit, scores=scores[unit.pk].tobytes(), step=step)
+                    for unit in missing
+                ),
+                ignore_conflicts=True,
+            )
+            window.save(step.run)
+            step_succeed(step, reused=not missing, timings=step.timings, log_tail=step.log_tail)
+            run_score(step.run)
+
+    with_database(write)
+
+
+def _stored(step: Step, units: list[Unit]) -> dict[int, Scores]:
+    rows = Prediction.objects.filter(state_key=step.key, unit__in=units).values_list("unit_id", "scores")
+    return {unit_id: np.frombuffer(scores, dtype="<f8") for unit_id, scores in rows}
+
+
+def _predict_units(step: Step, lease: Lease[Step], worker: Worker, units: list[Unit]) -> dict[int, Scores]:
+    """Scores of the given units by unit, from one container that sees all their images mixed."""
+    with _workplace(step) as folder:
+        with _timed(step, "prepare"):
+            images = ensure_eval_set(
+                units, progress=lambda share, text: lease.report(0.0, f"preparing data: {text} {share:.0%}")
+            )
+        with _timed(step, "stage"):
+            lease.report(0.0, "staging data")
+            stage_eval(folder / "data", images)
+            restore_state(step.state_hash, folder / "state", writable=False)
+        ids = {unit.pk: images.image_ids(unit) for unit in units}
+        _run_container(step, lease, worker, folder, n_images=sum(map(len, ids.values())))
+        with _timed(step, "collect"):
+            lease.report(1.0, "reading predictions")
+            flat = read_predictions(
+                folder / "output",
+                [image_id for unit_ids in ids.values() for image_id in unit_ids],
+                max_bytes=step.run.edition.benchmark.budget(Phase.PREDICT).output_bytes,
+            )
+    ends = np.cumsum([len(unit_ids) for unit_ids in ids.values()])
+    return dict(zip(ids, np.split(flat, ends[:-1]), strict=True))
+
+
+def _run_container(step: Step, lease: Lease[Step], worker: Worker, folder: Path, *, n_images: int) -> None:
+    """Run one phase over the staged folder. Raises what the outcome says, ``Stopped`` on a stop."""
+    submission, benchmark = step.run.submission, step.run.edition.benchmark
+    phase = Phase(step.phase)
+    budget = benchmark.budget(phase)
+    with _timed(step, "load"):
+        lease.report(0.0, "loading the image")
+        ensure_image(worker.client, store().path(submission.archive), submission.image_id)
+    lease.check()
+    request = StepRequest(
+        phase=phase,
+        window=step.window,
+        seed=step.run.seed,
+        benchmark=benchmark.slug,
+        n_images=n_images,
+        budget=budget,
+    )
+    request_file = folder / "request.json"
+    request_file.write_text(request.to_json())
+    output = folder / "output"
+    output.mkdir()
+    # The folder above is closed to all others; inside the sandbox the modes of the mounts count.
+    for path, mode in ((request_file, 0o444), (output, 0o755)):
+        path.chmod(mode)
+    spec = ContainerSpec(
+        image_id=submission.image_id,
+        phase=phase,
+        data=folder / "data",
+        request=request_file,
+        state=folder / "state",
+        output=output,
+        budget=budget,
+        lease=ContainerLease(settings.INSTANCE, str(step.pk), step.lease_token or 0, worker.name),
+        gpus=worker.gpus[: budget.gpus],
+        runtime=settings.CONTAINER_RUNTIME or None,
+    )
+    activity = "training" if phase is Phase.TRAIN else "predicting"
+    lease.report(0.0, activity)
+    with _timed(step, "container"):
+        ended: Ended = run(
+            worker.client,
+            worker.engine,
+            spec,
+            on_progress=lambda share: lease.report(share, activity),
+            should_stop=lease.stop_reason,
+        )
+    step.timings |= ended.timings
+    # What a predict phase prints may be made of evaluation images, so nobody gets to read it.
+    step.log_tail = ended.log_tail if phase is Phase.TRAIN else ""
+    if ended.stopped:
+        raise Stopped(ended.stopped)
+    if error := outcome(ended):
+        raise error

@@ -1,0 +1,60 @@
+"""The one task: look whether there is work, and do it until there is none."""
+
+from __future__ import annotations
+
+import structlog
+from celery import Task
+from django.conf import settings
+from django.db import close_old_connections
+
+from evaluator import worker
+from evaluator.batches import check_batch
+from evaluator.lease import held
+from evaluator.sandbox.strays import remove_strays
+from evaluator.steps import is_current, run_step
+from evaluator.submissions import check_submission
+from evaluator.worker import Worker, connect_worker
+from leaderboard.models import Batch, Submission
+from leaderboard.queue import LOOK, app
+from leaderboard.services import leases
+from protocols.errors import PlatformError
+
+log = structlog.get_logger(__name__)
+
+
+@app.task(name=LOOK, bind=True)
+def look(self: Task) -> None:
+    """Take one piece of work after another. Looking twice, or for nothing, is harmless."""
+    close_old_connections()
+    try:
+        me = connect_worker(self.request.hostname)
+    except PlatformError as error:
+        # Work stays where it is; the sweeper wakes workers again and again.
+        log.error("engine_unavailable", detail=error.detail)
+        return
+    try:
+        while not worker.stopping.is_set():
+            remove_strays(me.client, settings.INSTANCE, is_current)
+            if not _take_one(me):
+                break
+    except PlatformError as error:
+        log.error(error.code, detail=error.detail)
+    finally:
+        me.client.close()
+        close_old_connections()
+
+
+def _take_one(me: Worker) -> bool:
+    """Claim and finish one piece of work; checks first, since they are short and people wait for them."""
+    if submission := leases.claim_check(Submission, me.name):
+        with held(submission) as lease:
+            check_submission(submission, lease)
+    elif batch := leases.claim_check(Batch, me.name):
+        with held(batch) as lease:
+            check_batch(batch, lease)
+    elif step := leases.claim_step(me.name, gpus=len(me.gpus)):
+        with held(step) as lease:
+            run_step(step, lease, me)
+    else:
+        return False
+    return True
