@@ -271,6 +271,14 @@ class TestPixels:
         crop = ResizedCrop(300, Interpolation.BILINEAR, seed=1)
         assert apply(gradient(40, 50), Recipe("v2", (crop,))).shape == (300, 300, 3)
 
+    @pytest.mark.parametrize("interpolation", list(Interpolation))
+    def test_the_crop_shows_its_window(self, interpolation):
+        crop = ResizedCrop(256, interpolation, seed=7)
+        top, left, height, width = crop_window(180, 240, crop.seed)
+        shown = apply(gradient(180, 240), Recipe("v2", (crop,))).astype(int)
+        assert shown[128, [0, -1], 0] == pytest.approx([left, left + width - 1], abs=1)
+        assert shown[[0, -1], 128, 1] == pytest.approx([top, top + height - 1], abs=1)
+
     def test_crop_windows_follow_the_published_ranges(self):
         windows = [crop_window(400, 400, seed) for seed in range(3000)]
         areas = np.array([h * w for _, _, h, w in windows]) / 400**2
