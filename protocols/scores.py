@@ -1,0 +1,85 @@
+"""Scored images, sorted once and then read for any number of subsets.
+
+Every threshold metric, AUROC and DeLong's placements need only, for each distinct score,
+how many fakes and how many reals have it. Sorting is the costly part, and the periods of
+one checkpoint share it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class TieGroups:
+    """The distinct scores of a set of images, ascending, with their counts.
+
+    ``positions`` [n]: the images in ascending order of score; ``values``, ``fakes`` and
+    ``reals`` [g]: the distinct scores and how many fakes and reals have each.
+    """
+
+    positions: NDArray[np.int64]
+    values: NDArray[np.float64]
+    fakes: NDArray[np.int64]
+    reals: NDArray[np.int64]
+
+    @cached_property
+    def n_fakes(self) -> int:
+        return int(self.fakes.sum())
+
+    @cached_property
+    def n_reals(self) -> int:
+        return int(self.reals.sum())
+
+    @cached_property
+    def doubled_reals_below(self) -> NDArray[np.int64]:
+        """Twice the number of reals below each score, a tie counting one: exact in integers."""
+        return 2 * np.cumsum(self.reals) - self.reals
+
+    @cached_property
+    def doubled_fakes_above(self) -> NDArray[np.int64]:
+        """Twice the number of fakes above each score, a tie counting one: exact in integers."""
+        return 2 * self.n_fakes - 2 * np.cumsum(self.fakes) + self.fakes
+
+
+class ScoredImages:
+    """``labels`` [n] (0 real, 1 fake) and ``scores`` [n], kept as float64 and sorted once.
+
+    Raises ``ValueError`` when the shapes differ, a label is neither 0 nor 1, or a score
+    is not finite.
+    """
+
+    def __init__(self, labels: ArrayLike, scores: ArrayLike) -> None:
+        given = np.asarray(labels)
+        values = np.asarray(scores, dtype=np.float64)
+        if given.ndim != 1 or given.shape != values.shape:
+            raise ValueError(
+                f"labels {given.shape} and scores {values.shape} must be two vectors of one length"
+            )
+        fake = given.astype(bool)
+        if not np.array_equal(fake, given):
+            raise ValueError("a label is neither 0 (real) nor 1 (fake)")
+        if not np.isfinite(values).all():
+            raise ValueError("a score is not a finite number")
+        self.order: NDArray[np.int64] = np.argsort(values, kind="stable")
+        self.sorted_scores: NDArray[np.float64] = values[self.order]
+        self.sorted_fake: NDArray[np.bool_] = fake[self.order]
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def groups(self, subset: NDArray[np.bool_] | None = None) -> TieGroups:
+        """The tie groups of the images where ``subset`` [n] is true, or of all."""
+        positions, scores, fake = self.order, self.sorted_scores, self.sorted_fake
+        if subset is not None:
+            chosen = subset[self.order]
+            positions, scores, fake = positions[chosen], scores[chosen], fake[chosen]
+        # No score is infinite, so the sentinel ends the last group.
+        bounded = np.append(scores, np.inf)
+        last = np.flatnonzero(bounded[1:] != bounded[:-1])
+        fakes = np.diff(np.cumsum(fake, dtype=np.int64)[last], prepend=0)
+        return TieGroups(positions, scores[last], fakes, np.diff(last, prepend=-1) - fakes)
