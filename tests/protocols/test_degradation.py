@@ -273,7 +273,7 @@ class TestPixels:
 
     @pytest.mark.parametrize("interpolation", list(Interpolation))
     def test_the_crop_shows_its_window(self, interpolation):
-        crop = ResizedCrop(256, interpolation, seed=7)
+        crop = ResizedCrop(256, interpolation, seed=9)
         top, left, height, width = crop_window(180, 240, crop.seed)
         shown = apply(gradient(180, 240), Recipe("v2", (crop,))).astype(int)
         assert shown[128, [0, -1], 0] == pytest.approx([left, left + width - 1], abs=1)
