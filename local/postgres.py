@@ -166,20 +166,26 @@ class Postgres:
         pid_file = self.data / "postmaster.pid"
         if not pid_file.exists():
             return
+        # A power cut may leave the file empty; 0 is never a server.
+        pid = int(pid_file.read_text().split("\n", 1)[0] or 0)
+        for polite in (signal.SIGINT, signal.SIGQUIT):
+            deadline = time.monotonic() + STOP_S
+            if self._is_server(pid):
+                os.kill(pid, polite)
+            while self._is_server(pid) and time.monotonic() < deadline:
+                time.sleep(POLL_S)
+        if self._is_server(pid):
+            raise RuntimeError(
+                f"Process {pid} serves {self.data} and does not end: kill it, then start again."
+            )
+        pid_file.unlink(missing_ok=True)
+
+    def _is_server(self, pid: int) -> bool:
+        """Whether ``pid`` works in our data folder; a zombie, which nobody has waited for, does not."""
         try:
-            orphan = psutil.Process(int(pid_file.read_text().split("\n", 1)[0]))
-            ours = Path(orphan.cwd()) == self.data
-        except (ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
-            ours = False
-        if not ours:
-            pid_file.unlink(missing_ok=True)
-            return
-        orphan.send_signal(signal.SIGINT)
-        try:
-            orphan.wait(STOP_S)
-        except psutil.TimeoutExpired:
-            orphan.send_signal(signal.SIGQUIT)
-            orphan.wait(STOP_S)
+            return Path(psutil.Process(pid).cwd()) == self.data
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return False
 
 
 def _create_database(connection: psycopg.Connection[tuple[object, ...]]) -> None:

