@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from leaderboard.services.scores import run_score, window_score
+from leaderboard.services.scores import run_score, stored_scores, window_score
 from numpy.typing import NDArray
 
 from evaluator.data.evaluation import ensure_eval_set
@@ -23,8 +23,8 @@ from evaluator.sandbox.images import ensure_image
 from evaluator.sandbox.limits import ContainerSpec
 from evaluator.sandbox.limits import Lease as ContainerLease
 from evaluator.sandbox.outcome import outcome
-from evaluator.sandbox.output import read_predictions
-from evaluator.sandbox.runner import Ended, run
+from evaluator.sandbox.output import read_predictions, read_state
+from evaluator.sandbox.runner import run
 from evaluator.worker import Worker
 from leaderboard.models import Checkpoint, Prediction, Step, Unit
 from leaderboard.services.leases import fence
@@ -111,9 +111,9 @@ def _train(step: Step, lease: Lease[Step], worker: Worker) -> None:
         _run_container(step, lease, worker, folder, n_images=sum(window.n_images for window in mounted))
         with _timed(step, "collect"):
             lease.report(1.0, "keeping the state")
-            state_hash, size_bytes = save_state(
-                state, max_bytes=edition.benchmark.budget(Phase.TRAIN).state_bytes, had_state=had_state
-            )
+            files = read_state(state, edition.benchmark.budget(Phase.TRAIN), had_state=had_state)
+            state_hash = save_state(state, files)
+            size_bytes = sum(file.size_bytes for file in files)
     _succeed_training(step, state_hash, size_bytes, reused=False)
 
 
@@ -133,7 +133,7 @@ def _succeed_training(step: Step, state_hash: str, size_bytes: int, *, reused: b
 
 def _predict(step: Step, lease: Lease[Step], worker: Worker) -> None:
     units = list(step.run.edition.benchmark.units.select_related("generator"))
-    scores = _stored(step, units)
+    scores = stored_scores(step.key, units)
     missing = [unit for unit in units if unit.pk not in scores]
     if missing:
         scores |= _predict_units(step, lease, worker, missing)
@@ -158,11 +158,6 @@ def _predict(step: Step, lease: Lease[Step], worker: Worker) -> None:
     with_database(write)
 
 
-def _stored(step: Step, units: list[Unit]) -> dict[int, Scores]:
-    rows = Prediction.objects.filter(state_key=step.key, unit__in=units).values_list("unit_id", "scores")
-    return {unit_id: np.frombuffer(scores, dtype="<f8") for unit_id, scores in rows}
-
-
 def _predict_units(step: Step, lease: Lease[Step], worker: Worker, units: list[Unit]) -> dict[int, Scores]:
     """Scores of the given units by unit, from one container that sees all their images mixed."""
     with _workplace(step) as folder:
@@ -181,7 +176,7 @@ def _predict_units(step: Step, lease: Lease[Step], worker: Worker, units: list[U
             flat = read_predictions(
                 folder / "output",
                 [image_id for unit_ids in ids.values() for image_id in unit_ids],
-                max_bytes=step.run.edition.benchmark.budget(Phase.PREDICT).output_bytes,
+                step.run.edition.benchmark.budget(Phase.PREDICT),
             )
     ends = np.cumsum([len(unit_ids) for unit_ids in ids.values()])
     return dict(zip(ids, np.split(flat, ends[:-1]), strict=True))
@@ -225,18 +220,20 @@ def _run_container(step: Step, lease: Lease[Step], worker: Worker, folder: Path,
     )
     activity = "training" if phase is Phase.TRAIN else "predicting"
     lease.report(0.0, activity)
-    with _timed(step, "container"):
-        ended: Ended = run(
-            worker.client,
-            worker.engine,
-            spec,
-            on_progress=lambda share: lease.report(share, activity),
-            should_stop=lease.stop_reason,
-        )
-    step.timings |= ended.timings
+    start = time.monotonic()
+    ended = run(
+        worker.client,
+        worker.engine,
+        spec,
+        on_progress=lambda share: lease.report(share, activity),
+        should_stop=lease.stop_reason,
+    )
+    # What the engine took besides: creating, starting and removing the container.
+    step.timings["container"] = round(ended.duration_s, 3)
+    step.timings["engine"] = round(time.monotonic() - start - ended.duration_s, 3)
     # What a predict phase prints may be made of evaluation images, so nobody gets to read it.
     step.log_tail = ended.log_tail if phase is Phase.TRAIN else ""
     if ended.stopped:
         raise Stopped(ended.stopped)
-    if error := outcome(ended):
+    if error := outcome(ended, budget):
         raise error

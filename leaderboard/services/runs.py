@@ -5,6 +5,8 @@ Every transaction here locks the run before its steps, so no two of them can dea
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -81,7 +83,7 @@ def advance(run: Run) -> None:
             if parent is not None and parent.state != StepState.SUCCEEDED:
                 continue
             parent_state = parent.state_hash if parent else plan.EMPTY_STATE
-            fields = {"key": _key(run, step, parent_state), "ready_at": timezone.now()}
+            fields: dict[str, Any] = {"key": _key(run, step, parent_state), "ready_at": timezone.now()}
             if step.phase == Phase.PREDICT:
                 fields["state_hash"] = parent_state
             move(step, StepState.READY, **fields)
@@ -99,7 +101,7 @@ def _end(run: Run, states: set[str]) -> None:
         move(run, RunState.SUCCEEDED, finished_at=now)
 
 
-def step_succeed(step: Step, **fields: object) -> None:
+def step_succeed(step: Step, **fields: Any) -> None:
     """End a step well and make its children ready. The caller has fenced the step in this transaction."""
     move(
         step,
@@ -116,7 +118,7 @@ def step_succeed(step: Step, **fields: object) -> None:
     advance(step.run)
 
 
-def step_fail(step: Step, error: TidemarkError, **fields: object) -> None:
+def step_fail(step: Step, error: TidemarkError, **fields: Any) -> None:
     """End a step badly: the run fails with the reason, waiting steps are cancelled, running ones may finish.
 
     The caller has fenced the step in this transaction.
