@@ -22,6 +22,10 @@ PREDICTIONS_NAME = "predictions.csv"
 PREDICTIONS_HEADER = "image_id,score"
 METRICS_NAME = "metrics.jsonl"
 
+# How many files and folders a container may leave in each of its writable directories.
+MAX_STATE_FILES = 10_000
+MAX_OUTPUT_FILES = 100
+
 # The features of the two datasets, in order. Nothing else is ever mounted.
 TRAIN_COLUMNS = ("image", "image_id", "label", "generator", "window")
 EVAL_COLUMNS = ("image", "image_id")

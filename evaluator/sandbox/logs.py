@@ -1,0 +1,110 @@
+"""What a container says on its output: counted, searched for progress, and mostly forgotten."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Iterable
+
+# Kept of a container's output: enough for a stack trace, little to hold in a database row.
+TAIL_BYTES = 16 * 1024
+# A longer line is no progress report.
+LINE_BYTES = 4096
+
+# Everything below the space but newline and tab; PostgreSQL refuses NUL, terminals obey the rest.
+_CONTROLS = dict.fromkeys(c for c in (*range(0x20), *range(0x7F, 0xA0)) if chr(c) not in "\n\t")
+
+
+def parse_progress(line: bytes) -> float | None:
+    """The fraction done, clamped to [0, 1], of a line like ``{"progress": 0.42, …}``, else None."""
+    if not line.lstrip().startswith(b"{"):
+        return None
+    try:
+        report = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    progress = report.get("progress") if isinstance(report, dict) else None
+    if isinstance(progress, bool) or not isinstance(progress, int | float):
+        return None
+    try:
+        fraction = float(progress)
+    except OverflowError:
+        return None
+    return min(max(fraction, 0.0), 1.0) if math.isfinite(fraction) else None
+
+
+class Log:
+    """The bounded reading of one container's output.
+
+    ``feed`` takes bytes as they come; memory stays below ``TAIL_BYTES + LINE_BYTES`` and a chunk.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.size_bytes = 0
+        self._progress: float | None = None
+        self._tail = bytearray()
+        self._line = bytearray()
+        self._line_is_long = False
+
+    @property
+    def flooded(self) -> bool:
+        return self.size_bytes > self.max_bytes
+
+    @property
+    def progress(self) -> float | None:
+        """The last fraction that the container reported."""
+        return self._progress
+
+    @property
+    def tail(self) -> str:
+        """The last ``TAIL_BYTES`` as text without control characters."""
+        return bytes(self._tail).decode(errors="replace").translate(_CONTROLS)
+
+    def feed(self, chunk: bytes) -> None:
+        if self.flooded:
+            return
+        self.size_bytes += len(chunk)
+        self._tail += chunk
+        del self._tail[:-TAIL_BYTES]
+        *lines, rest = chunk.split(b"\n")
+        for line in lines:
+            self._extend_line(line)
+            self._end_line()
+        self._extend_line(rest)
+
+    def _extend_line(self, part: bytes) -> None:
+        self._line_is_long |= len(self._line) + len(part) > LINE_BYTES
+        if not self._line_is_long:
+            self._line += part
+
+    def _end_line(self) -> None:
+        if not self._line_is_long:
+            fraction = parse_progress(bytes(self._line))
+            self._progress = self._progress if fraction is None else fraction
+        self._line.clear()
+        self._line_is_long = False
+
+
+class LogReader(threading.Thread):
+    """Feeds an engine's stream to a ``Log`` until it ends, which ``ended`` tells.
+
+    A flood is read to its end too: Podman does not notice a death while its output is stuck.
+    """
+
+    def __init__(self, stream: Iterable[bytes], max_bytes: int) -> None:
+        super().__init__(name="container-log", daemon=True)
+        self.log = Log(max_bytes)
+        self.ended = threading.Event()
+        self._stream = stream
+
+    def run(self) -> None:
+        try:
+            for chunk in self._stream:
+                self.log.feed(chunk)
+        except (OSError, ValueError):
+            # The engine closed the stream; the runner asks it for the container's state.
+            pass
+        finally:
+            self.ended.set()

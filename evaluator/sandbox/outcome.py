@@ -1,0 +1,74 @@
+"""Whose fault it is that a container ended as it did: a pure function."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+from evaluator.sandbox.runner import Ended
+from protocols.contract import Budget
+from protocols.errors import CATALOGUE, Owner, ParticipantError, PlatformError
+
+# A shell and an init report a program that they can't run by these exit codes.
+NOT_EXECUTABLE, NOT_FOUND = 126, 127
+_KILLED = 128 + signal.SIGKILL
+_FILE_TOO_LARGE = 128 + signal.SIGXFSZ
+
+# The engine's words when the image is what can't be started, from runc and crun.
+_IMAGE_FAULT = re.compile(
+    r"executable file|exec: |exec format error|chdir to cwd|not a directory|is a directory", re.IGNORECASE
+)
+
+
+def outcome(ended: Ended, budget: Budget) -> ParticipantError | PlatformError | None:
+    """None when the container did its work, else the error to record.
+
+    A container that the caller stopped has no outcome: read ``ended.stopped`` first
+    (``ValueError`` otherwise).
+    """
+    if ended.stopped is not None:
+        raise ValueError(f"the caller stopped the container: {ended.stopped}")
+    if ended.start_error is not None:
+        return _start_error(ended.start_error)
+    if ended.fault is not None:
+        return _broken_bound(ended.fault, budget)
+    if ended.exit_code == 0:
+        return None
+    return _exit_error(ended, budget)
+
+
+def _start_error(text: str) -> ParticipantError | PlatformError:
+    if _IMAGE_FAULT.search(text):
+        return ParticipantError("container_start", f"The entry point could not be started: {text}")
+    return PlatformError("engine_error", f"The engine could not start the container: {text}")
+
+
+def _broken_bound(code: str, budget: Budget) -> ParticipantError | PlatformError:
+    entry = CATALOGUE[code]
+    bounds = {
+        "container_timeout": f"The limit is {budget.timeout_s:g} s.",
+        "log_flood": f"The limit is {budget.log_bytes} bytes.",
+        "output_too_large": f"The limit is {budget.output_bytes} bytes.",
+        "state_too_large": f"The limit is {budget.state_bytes} bytes.",
+    }
+    detail = " ".join(filter(None, (entry.what, bounds.get(code))))
+    return (ParticipantError if entry.owner is Owner.PARTICIPANT else PlatformError)(code, detail)
+
+
+def _exit_error(ended: Ended, budget: Budget) -> ParticipantError:
+    code = ended.exit_code
+    memory = f"The limit is {budget.memory_bytes} bytes."
+    if ended.oom_killed:
+        return ParticipantError("container_oom", f"The kernel killed it for its use of memory. {memory}")
+    if code == _KILLED:
+        # Podman on cgroup v1 does not say why a container was killed, and Docker may say so too late.
+        return ParticipantError(
+            "container_oom",
+            "It was killed by SIGKILL, though not by the server: "
+            f"almost always this is the limit on memory. {memory}",
+        )
+    if code == _FILE_TOO_LARGE:
+        return ParticipantError("container_exit", "It was stopped for writing a file larger than any limit.")
+    if code in (NOT_EXECUTABLE, NOT_FOUND):
+        return ParticipantError("container_start", f"The entry point could not be run (exit code {code}).")
+    return ParticipantError("container_exit", f"It ended with exit code {code}.")
