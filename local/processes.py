@@ -61,12 +61,14 @@ def spawn(
 
 def end(process: subprocess.Popen[bytes], grace_s: float, first: signal.Signals = signal.SIGTERM) -> None:
     """Send ``first``, wait ``grace_s``, then kill whatever is left of the process's group."""
-    if process.poll() is None:
-        process.send_signal(first)
-        try:
-            process.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    process.send_signal(first)
+    bury(process, grace_s)
+
+
+def bury(process: subprocess.Popen[bytes], grace_s: float) -> None:
+    """Wait ``grace_s`` for a process that was told to end, then kill whatever is left of its group."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(grace_s)
     # The leader's own children stay in its group and may outlive it.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
