@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import sklearn.metrics as sk
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from protocols.metrics import evaluate, mean, measure
+from protocols.periods import MECHANISMS, window_range
+from protocols.scores import ScoredImages
+from tests.protocols import reference
+
+# Scores of two decimals tie often and meet the threshold; the others hardly ever do.
+score = st.one_of(st.integers(0, 100).map(lambda c: c / 100), st.floats(0, 1))
+
+
+@st.composite
+def scored(draw: st.DrawFn, min_each: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    n_fakes = draw(st.integers(min_each, 25))
+    n_reals = draw(st.integers(min_each, 25))
+    labels = np.array(draw(st.permutations([1] * n_fakes + [0] * n_reals)), dtype=int)
+    return labels, draw(npst.arrays(float, len(labels), elements=score))
+
+
+@pytest.mark.shared
+def test_every_window_and_mechanism_of_the_official_code() -> None:
+    expected, arrays = reference.period_metrics(), reference.period_scores()
+    window_of = {name: k for k, window in enumerate(expected["windows"]) for name in window}
+    partner = np.where(arrays["generator_id"] == 0, arrays["paired_generator_id"], arrays["generator_id"])
+    unit_window = np.array([window_of.get(name, -1) for name in expected["generator_id_to_name"]])[partner]
+    period_of = {name: period for period, name in MECHANISMS.items()}
+    assert len(expected["rows"]) == 45
+    for row in expected["rows"]:
+        covered = window_range(period_of[row["mechanism"]], row["window"], 9, paper_compatible=True)
+        images = ScoredImages(arrays["generator_id"] > 0, arrays["score"][row["window"]])
+        got = dataclasses.asdict(measure(images.groups(np.isin(unit_window, covered))))
+        if "error" in row:
+            assert (row["mechanism"], row["window"]) == ("past", 0)
+            assert got.pop("roc_auc") is None
+        else:
+            assert got == pytest.approx(row["result"], abs=1e-9, rel=0)
+
+
+@given(scored(min_each=1))
+def test_scikit_learn_agrees(data: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, scores = data
+    got = evaluate(labels, scores)
+    predicted = (scores > 0.5).astype(int)
+    tn, fp, fn, tp = sk.confusion_matrix(labels, predicted, labels=[0, 1]).ravel()
+    assert (got.tp, got.tn, got.fp, got.fn) == (tp, tn, fp, fn)
+    expected = {
+        "roc_auc": sk.roc_auc_score(labels, scores),
+        "average_precision": sk.average_precision_score(labels, scores),
+        "accuracy": sk.accuracy_score(labels, predicted),
+        "balanced_accuracy": sk.balanced_accuracy_score(labels, predicted),
+        "recall": sk.recall_score(labels, predicted),
+        "tnr": tn / (tn + fp),
+        "f1": sk.f1_score(labels, predicted),
+    }
+    if tp + fp:
+        expected["precision"] = sk.precision_score(labels, predicted)
+    else:
+        assert got.precision is None
+    assert {name: getattr(got, name) for name in expected} == pytest.approx(expected, abs=1e-12, rel=0)
+
+
+@given(scored(min_each=1))
+def test_auroc_is_the_share_of_pairs_ranked_right(data: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, scores = data
+    pairs = list(itertools.product(scores[labels == 1], scores[labels == 0]))
+    wins = sum((fake > real) + (fake == real) / 2 for fake, real in pairs)
+    assert evaluate(labels, scores).roc_auc == wins / len(pairs)
+
+
+@given(scored(), st.data())
+def test_a_subset_of_sorted_images_scores_like_the_subset_alone(
+    data: tuple[np.ndarray, np.ndarray], more: st.DataObject
+) -> None:
+    labels, scores = data
+    subset = more.draw(npst.arrays(bool, len(labels)))
+    assert measure(ScoredImages(labels, scores).groups(subset)) == evaluate(labels[subset], scores[subset])
+
+
+@given(scored(), st.randoms(use_true_random=False))
+def test_the_order_of_the_images_does_not_matter(data: tuple[np.ndarray, np.ndarray], random) -> None:
+    labels, scores = data
+    order = list(range(len(labels)))
+    random.shuffle(order)
+    assert evaluate(labels[order], scores[order]) == evaluate(labels, scores)
+
+
+@given(scored(min_each=1))
+def test_swapping_the_classes_and_the_scores_mirrors_auroc(data: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, scores = data
+    auroc = evaluate(labels, scores).roc_auc
+    assert auroc is not None
+    assert evaluate(1 - labels, scores).roc_auc == pytest.approx(1 - auroc, abs=1e-15)
+    assert evaluate(labels, -scores).roc_auc == pytest.approx(1 - auroc, abs=1e-15)
+
+
+def test_the_threshold_is_strict() -> None:
+    at = evaluate([1, 0], [0.5, 0.5])
+    assert (at.tp, at.fp, at.fn, at.tn) == (0, 0, 1, 1)
+    above = evaluate([1, 0], [0.5, np.nextafter(0.5, 1)])
+    assert (above.tp, above.fp, above.fn, above.tn) == (0, 1, 1, 0)
+    assert evaluate([1, 0], [0.3, 0.2], threshold=0.25).accuracy == 1
+
+
+def test_undefined_is_none_and_never_zero() -> None:
+    nothing = evaluate([], [])
+    assert set(dataclasses.astuple(nothing)) == {None, 0}
+    assert nothing.accuracy is None
+    assert nothing.n_fake_images == 0
+
+    reals = evaluate([0, 0], [0.1, 0.2])
+    assert (reals.roc_auc, reals.average_precision, reals.balanced_accuracy) == (None, None, None)
+    assert (reals.precision, reals.recall, reals.f1) == (None, None, None)
+    assert (reals.accuracy, reals.tnr) == (1, 1)
+
+    fakes = evaluate([1, 1], [0.1, 0.9])
+    assert (fakes.roc_auc, fakes.tnr, fakes.balanced_accuracy) == (None, None, None)
+    assert (fakes.recall, fakes.precision, fakes.average_precision) == (0.5, 1, 1)
+
+    # All called real: F1 is a true 0, precision is undefined.
+    timid = evaluate([1, 0], [0.2, 0.1])
+    assert (timid.precision, timid.f1, timid.roc_auc) == (None, 0, 1)
+
+
+def test_scores_that_float32_would_merge_stay_apart() -> None:
+    assert evaluate([1, 0], [0.7 + 1e-12, 0.7]).roc_auc == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores", "message"),
+    [
+        ([1, 0], [0.5], "one length"),
+        ([[1], [0]], [[0.5], [0.5]], "one length"),
+        ([1, 2], [0.5, 0.5], "neither 0"),
+        ([1, 0], [0.5, float("nan")], "finite"),
+        ([1, 0], [0.5, float("inf")], "finite"),
+    ],
+)
+def test_what_is_no_scored_set_is_refused(labels: list, scores: list, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        evaluate(labels, scores)
+
+
+def test_a_mean_never_skips_a_gap() -> None:
+    assert mean([0.5, 1.0]) == 0.75
+    assert mean([0.0, 0.0]) == 0
+    assert mean([0.5, None]) is None
+    assert mean([]) is None
