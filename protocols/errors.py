@@ -280,6 +280,7 @@ _add(_C, "not_found", "There is nothing at this address that you may see.", "Che
 _add(_C, "invalid", "A field is wrong.", "Correct the field that `attr` names.")
 _add(_C, "method_not_allowed", "This address does not take this method.", "See /api/docs/.")
 _add(_C, "parse_error", "The body can't be read.", "Send valid JSON.")
+_add(_C, "body_too_large", "The body is larger than this address takes.", "Send images with an upload.")
 _add(
     _C,
     "unsupported_media_type",
@@ -304,6 +305,12 @@ _add(
     "upload_size",
     "The upload is larger than declared or than the server accepts.",
     "Declare the right length.",
+)
+_add(
+    _C,
+    "upload_locked",
+    "Another request is writing to this upload.",
+    "Wait for it to end, ask with HEAD and resume at Upload-Offset.",
 )
 _add(_C, "upload_incomplete", "The upload is not finished.", "Send the remaining bytes first.")
 _add(_C, "upload_version", "The request does not speak tus 1.0.0.", "Send `Tus-Resumable: 1.0.0`.")

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import IO, Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db import transaction
+from django.http import UnreadablePostError
 from django.utils import timezone
 
 from leaderboard.models import Upload
-from protocols.errors import RequestError
-from protocols.states import BatchState, SubmissionState
+from protocols.errors import PlatformError, RequestError
 
 CHUNK_BYTES = 1 << 20
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def upload_create(*, owner: Any, length: int, filename: str = "") -> Upload:
@@ -37,31 +40,49 @@ def upload_create(*, owner: Any, length: int, filename: str = "") -> Upload:
     return upload
 
 
+@contextmanager
+def _locked(upload: Upload) -> Iterator[IO[bytes]]:
+    """The upload's file at its end, for one request at a time."""
+    try:
+        file = upload.path.open("r+b")
+    except FileNotFoundError as error:
+        raise RequestError("not_found", f"The bytes of upload {upload.pk} are gone.") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RequestError("upload_locked") from error
+        file.seek(0, os.SEEK_END)
+        yield file
+
+
 def upload_append(upload: Upload, *, offset: int, stream: IO[bytes]) -> int:
     """Append what ``stream`` gives at ``offset`` and return the new offset.
 
     What arrived before a broken connection is kept. Raises
     ``RequestError('upload_offset')`` when the file ends elsewhere,
-    ``RequestError('conflict')`` while another request is writing, and
-    ``RequestError('upload_size')`` when there is more than was declared.
+    ``RequestError('upload_locked')`` while another request is writing,
+    ``RequestError('upload_size')`` when there is more than was declared, and
+    ``PlatformError('storage_full')``.
     """
-    with upload.path.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RequestError("conflict", "Another request is writing to this upload.") from error
-        received = os.fstat(file.fileno()).st_size
-        if offset != received:
-            raise RequestError("upload_offset", f"The upload goes on at {received}, not at {offset}.")
-        # When the client goes away, it will ask for the offset and go on from there.
-        with suppress(ConnectionError):
-            while chunk := stream.read(CHUNK_BYTES):
-                if received + len(chunk) > upload.length:
-                    raise RequestError(
-                        "upload_size", f"More than the declared {upload.length} bytes were sent."
-                    )
-                file.write(chunk)
-                received += len(chunk)
+    try:
+        with _locked(upload) as file:
+            received = file.tell()
+            if offset != received:
+                raise RequestError("upload_offset", f"The upload goes on at {received}, not at {offset}.")
+            # When the client goes away, it will ask for the offset and go on from there.
+            with suppress(ConnectionError, UnreadablePostError):
+                while chunk := stream.read(CHUNK_BYTES):
+                    if received + len(chunk) > upload.length:
+                        raise RequestError(
+                            "upload_size", f"More than the declared {upload.length} bytes were sent."
+                        )
+                    file.write(chunk)
+                    received += len(chunk)
+    except OSError as error:
+        if error.errno in FULL:
+            raise PlatformError("storage_full") from error
+        raise
     return received
 
 
@@ -70,9 +91,22 @@ def upload_take(upload: Upload) -> Upload:
     upload = Upload.objects.select_for_update().get(pk=upload.pk)
     if not upload.is_complete:
         raise RequestError("upload_incomplete", f"{upload.offset} of {upload.length} bytes have arrived.")
+    _check_free(upload)
+    return upload
+
+
+def _check_free(upload: Upload) -> None:
     if hasattr(upload, "submission") or hasattr(upload, "batch"):
         raise RequestError("upload_used", f"Upload {upload.pk} already belongs to something.")
-    return upload
+
+
+def upload_terminate(upload: Upload) -> None:
+    """Delete an upload at its owner's wish, unless something owns it or is being written to it."""
+    with transaction.atomic():
+        upload = Upload.objects.select_for_update().get(pk=upload.pk)
+        _check_free(upload)
+        with _locked(upload):
+            upload_delete(upload)
 
 
 def upload_delete(upload: Upload) -> None:
@@ -81,12 +115,12 @@ def upload_delete(upload: Upload) -> None:
     upload.delete()
 
 
-def delete_spent() -> int:
-    """Free what was abandoned and what its owner no longer needs; returns how many uploads."""
-    abandoned = Q(submission__isnull=True, batch__isnull=True, expires_at__lt=timezone.now())
-    checked = Q(submission__isnull=False) & ~Q(submission__state=SubmissionState.CHECKING)
-    sealed = Q(batch__isnull=False) & ~Q(batch__state=BatchState.CHECKING)
-    uploads = list(Upload.objects.filter(abandoned | checked | sealed))
+def delete_expired() -> int:
+    """Free what was abandoned; returns how many uploads."""
+    expired = Upload.objects.filter(
+        expires_at__lt=timezone.now(), submission__isnull=True, batch__isnull=True
+    )
+    uploads = list(expired)
     for upload in uploads:
         upload_delete(upload)
     return len(uploads)
