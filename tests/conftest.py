@@ -36,3 +36,8 @@ def process_env(transactional_db: None) -> Mapping[str, str]:
     url = urlsplit(os.environ["DATABASE_URL"])
     name = settings.DATABASES["default"]["NAME"]
     return {**os.environ, "DATABASE_URL": url._replace(path=f"/{name}").geturl()}
+
+
+def pytest_configure() -> None:
+    # A slow hash protects passwords, and tests have none to protect.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

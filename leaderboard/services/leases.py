@@ -122,6 +122,9 @@ def claim_check(model: type[Check], worker: str) -> Check | None:
 
 def _held(work: Work) -> models.QuerySet[Work]:
     model: type[Work] = type(work)
+    if work.lease_token is None:
+        # Without a token in hand nothing is held; the filter below would match what nobody holds.
+        return model._default_manager.none()
     return model._default_manager.filter(pk=work.pk, lease_token=work.lease_token, state=HELD[model])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,25 +21,35 @@ Scores = NDArray[np.float64]
 
 # The periods that are published and ranked.
 PERIODS = (Period.NEXT, Period.PAST, Period.WHOLE)
+# The window of a generator that waits for an edition that has a place for it.
+OUTSIDE = -1
 
 
 class Layout:
     """Where every image of a benchmark stands in one long score array, and which windows it counts in.
 
     Units follow each other in the given order, each with its fakes before its reals. The
-    open window, where there is one, counts as the window after the last closed one.
+    open window, where there is one, counts as the window after the last closed one; a
+    generator older than the frontier that is in no window counts in no period.
     """
 
     def __init__(self, edition: Edition, units: Sequence[Unit]) -> None:
         self.units = list(units)
         windows = edition.windows.prefetch_related("generators")
         self.n_closed = len(windows)
+        members = {generator.pk: generator for window in windows for generator in window.generators.all()}
+        frontier = max((generator.release_date for generator in members.values()), default=date.min)
         closed = {g.pk: window.index for window in windows for g in window.generators.all()}
-        self._window = {unit.pk: closed.get(unit.generator_id, self.n_closed) for unit in self.units}
-        self.n_windows = max([self.n_closed, *(window + 1 for window in self._window.values())])
+        window_of_unit = [
+            closed.get(
+                unit.generator_id, self.n_closed if unit.generator.release_date >= frontier else OUTSIDE
+            )
+            for unit in self.units
+        ]
+        self.n_windows = max([self.n_closed, *(window + 1 for window in window_of_unit)])
         sizes = [unit.n_fakes + unit.n_reals for unit in self.units]
         self._unit_of_image = np.repeat(np.arange(len(self.units)), sizes)
-        self._window_of_image = np.repeat([self._window[unit.pk] for unit in self.units], sizes)
+        self._window_of_image = np.repeat(window_of_unit, sizes)
         self.labels = np.concatenate(
             [np.repeat([1, 0], [unit.n_fakes, unit.n_reals]) for unit in self.units] or [np.empty(0)]
         )
@@ -68,8 +79,10 @@ class WindowScore:
         """Replace what the run has for this window."""
         UnitScore.objects.filter(run=run, window=self.window).delete()
         PeriodScore.objects.filter(run=run, window=self.window).delete()
-        for row in (*self.units, *self.periods):
-            row.run = run
+        for unit in self.units:
+            unit.run = run
+        for period in self.periods:
+            period.run = run
         UnitScore.objects.bulk_create(self.units)
         PeriodScore.objects.bulk_create(self.periods)
 
@@ -110,7 +123,9 @@ def run_score(run: Run) -> None:
     steps = list(run.steps.filter(phase=Phase.PREDICT).order_by("window"))
     if any(step.state != StepState.SUCCEEDED for step in steps):
         return
-    units = list(Unit.objects.filter(benchmark=run.edition.benchmark_id).order_by("pk"))
+    units = list(
+        Unit.objects.filter(benchmark=run.edition.benchmark_id).select_related("generator").order_by("pk")
+    )
     layout = Layout(run.edition, units)
     images = {step.window: layout.images(stored_scores(step.key, units)) for step in steps}
     for period in PERIODS:

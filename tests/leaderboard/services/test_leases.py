@@ -61,10 +61,11 @@ def test_a_later_claim_holds_a_larger_token() -> None:
     step = StepFactory()
     first = leases.claim_step("w1")
     assert first is not None
+    token = first.lease_token
     leases.release(first, reason="shut down", counts=False)
     second = leases.claim_step("w2")
     assert second == step
-    assert second.lease_token > first.lease_token
+    assert second.lease_token > token
 
 
 def test_the_late_result_of_a_zombie_is_refused() -> None:
@@ -80,9 +81,14 @@ def test_the_late_result_of_a_zombie_is_refused() -> None:
         leases.renew(zombie, progress=0.9)
     with pytest.raises(PlatformError, match="lease_lost"), transaction.atomic():
         leases.fence(zombie)
-        runs.step_succeed(zombie)
     heir.refresh_from_db()
     assert (heir.state, heir.leased_by) == (StepState.RUNNING, "heir")
+
+
+def test_who_never_claimed_holds_nothing() -> None:
+    work = SubmissionFactory(state=SubmissionState.CHECKING)
+    with pytest.raises(PlatformError, match="lease_lost"), transaction.atomic():
+        leases.fence(work)
 
 
 def test_a_renewed_lease_does_not_expire() -> None:
