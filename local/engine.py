@@ -148,7 +148,8 @@ def _socket(folder: Path, name: str) -> Path:
 @contextlib.contextmanager
 def _service(command: Sequence[str], socket: Path, log: Path) -> Iterator[Engine]:
     before = _mount_points()
-    process = spawn(command, log)
+    # The monitor of a Podman container drops files where the service was started.
+    process = spawn(command, log, cwd=socket.parent)
     try:
         deadline = time.monotonic() + START_S
         while not socket.is_socket():

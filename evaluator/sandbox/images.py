@@ -1,0 +1,41 @@
+"""Bringing a checked image into the worker's engine, and nothing but that image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from docker.client import DockerClient
+from docker.errors import ImageNotFound
+
+from evaluator.images.archive import clean_archive
+from evaluator.sandbox.engine import engine_errors
+from protocols.errors import PlatformError
+
+
+def ensure_image(client: DockerClient, archive: Path, image_id: str) -> None:
+    """Make sure that the engine has the image ``image_id`` ("sha256:…", the digest of its config).
+
+    It is loaded from ``archive``, which ``inspect_archive`` has passed, if the engine lacks it. The
+    image gets no name, so no other image loses one. Raises ``PlatformError``: image_digest when
+    the engine ends up with another image, engine_error or engine_unavailable.
+    """
+    with engine_errors():
+        if _has(client, image_id):
+            return
+        for report in client.api.load_image(clean_archive(archive)):
+            if "error" in report:
+                raise PlatformError("engine_error", f"The engine can't load the image: {report['error']}")
+        if not _has(client, image_id):
+            raise PlatformError(
+                "image_digest",
+                f"After loading {archive.name} the engine has no image {image_id}. "
+                "Docker's containerd image store numbers images otherwise and has to be turned off.",
+            )
+
+
+def _has(client: DockerClient, image_id: str) -> bool:
+    try:
+        found: str = client.api.inspect_image(image_id)["Id"]
+    except ImageNotFound:
+        return False
+    return found == image_id
