@@ -39,11 +39,16 @@ class Store:
     def exists(self, key: str) -> bool:
         return self.path(key).exists()
 
-    def scratch(self, suffix: str = "") -> Path:
-        """A new empty file on the store's file system, to be written and then adopted."""
+    @property
+    def scratch_folder(self) -> Path:
+        """A folder on the store's file system for what is not finished."""
         folder = self.root / "tmp"
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, suffix=suffix)
+        return folder
+
+    def scratch(self, suffix: str = "") -> Path:
+        """A new empty file on the store's file system, to be written and then adopted."""
+        handle, name = tempfile.mkstemp(dir=self.scratch_folder, suffix=suffix)
         os.close(handle)
         return Path(name)
 
