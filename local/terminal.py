@@ -1,0 +1,46 @@
+"""How the commands of this package speak to a person at a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+
+from rich.console import Console
+
+console = Console(highlight=False)
+
+
+def say(sentence: str) -> None:
+    """One sentence about what happens now; a path or an address in it stays whole."""
+    console.print(sentence, markup=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def until_interrupted() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP do what Ctrl-C does: take everything down and leave, without a traceback.
+
+    Further ones are ignored: they would cut off the taking down, whose every wait has its limit.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def interrupt(*_: object) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        say("\nStopping …")
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def fail(error: Exception) -> int:
+    """Say what is wrong, on standard error; the exit code for it."""
+    Console(stderr=True, highlight=False).print(f"{error}", style="red", markup=False, soft_wrap=True)
+    return 1
