@@ -1,0 +1,191 @@
+"""One detector's report: the matrix R, its periods over time, each generator, transfer and cost."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from leaderboard.models import PeriodScore, Step, Submission, UnitScore
+from leaderboard.selectors.entries import Entry, entries
+from leaderboard.selectors.estimates import Estimate, auroc
+from leaderboard.selectors.steps import CONTAINER
+from leaderboard.selectors.timelines import Timeline, TimelineGenerator, newest_edition, timeline
+from protocols import continual
+from protocols.contract import Phase
+from protocols.periods import Period
+from protocols.states import SubmissionState
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The metrics that tables show. ``tnr`` is the accuracy on reals, ``recall`` that on fakes."""
+
+    auroc: Estimate = field(default_factory=Estimate)
+    average_precision: float | None = None
+    accuracy: float | None = None
+    tnr: float | None = None
+    recall: float | None = None
+
+
+@dataclass(frozen=True)
+class WindowPeriods:
+    """The periods after training on one window."""
+
+    window: int
+    next: Scores
+    past: Scores
+    whole: Scores
+
+
+@dataclass(frozen=True)
+class GeneratorScores:
+    """``before``: at first contact; ``after``: trained on its window; ``last``: at the newest state."""
+
+    generator: TimelineGenerator
+    before: Scores
+    after: Scores
+    last: Scores
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """See ``protocols.continual``, over each window's mean AUROC."""
+
+    forgetting: float | None
+    backward: float | None
+    forward: float | None
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """``container_s``: seconds in the container; ``total_s``: with staging, collecting and scoring."""
+
+    window: int
+    phase: Phase
+    state: str
+    reused: bool
+    container_s: float | None
+    total_s: float | None
+
+
+@dataclass(frozen=True)
+class Detector:
+    """``matrix[k][j]``: the AUROC on ``timeline.generators[j]`` after training on window k."""
+
+    submission: Submission
+    entry: Entry | None
+    n_ranked: int
+    timeline: Timeline | None
+    matrix: tuple[tuple[Estimate, ...], ...] = ()
+    periods: tuple[WindowPeriods, ...] = ()
+    generators: tuple[GeneratorScores, ...] = ()
+    transfer: Transfer | None = None
+    costs: tuple[StepCost, ...] = ()
+
+    @property
+    def cost_s(self) -> float | None:
+        known = [cost.container_s for cost in self.costs if cost.container_s is not None]
+        return sum(known) if known else None
+
+
+def detector(submission_id: uuid.UUID, user: object) -> Detector | None:
+    """The report of an accepted detector's best run on the newest edition.
+
+    ``None`` when ``user`` may not see it. A constant number of queries.
+    """
+    submission = (
+        Submission.objects.visible_to(user)
+        .filter(state=SubmissionState.ACCEPTED)
+        .select_related("owner", "benchmark__corpus")
+        .filter(pk=submission_id)
+        .first()
+    )
+    if submission is None:
+        return None
+    edition = newest_edition(submission.benchmark)
+    if edition is None:
+        return Detector(submission, None, 0, None)
+    line = timeline(edition)
+    found = entries(edition, user)
+    entry = next(entry for entry in found if entry.submission_id == submission.pk)
+    n_ranked = sum(other.rank is not None for other in found)
+    if entry.run_id is None:
+        return Detector(submission, entry, n_ranked, line)
+    units = {
+        (score.window, score.unit_id): _scores(score) for score in UnitScore.objects.filter(run=entry.run_id)
+    }
+    periods = {
+        (score.window, score.period): _scores(score) for score in PeriodScore.objects.filter(run=entry.run_id)
+    }
+    return Detector(
+        submission=submission,
+        entry=entry,
+        n_ranked=n_ranked,
+        timeline=line,
+        matrix=tuple(
+            tuple(units.get((k, g.unit_id), Scores()).auroc for g in line.generators)
+            for k in range(line.n_closed)
+        ),
+        periods=tuple(
+            WindowPeriods(
+                k, *(periods.get((k, p), Scores()) for p in (Period.NEXT, Period.PAST, Period.WHOLE))
+            )
+            for k in range(line.n_closed)
+        ),
+        generators=tuple(_generator_scores(g, units, line.n_closed) for g in line.generators),
+        transfer=_transfer(line, units),
+        costs=_costs(entry.run_id),
+    )
+
+
+def _scores(score: UnitScore | PeriodScore) -> Scores:
+    return Scores(auroc(score), score.average_precision, score.accuracy, score.tnr, score.recall)
+
+
+def _generator_scores(
+    generator: TimelineGenerator, units: dict[tuple[int, int], Scores], n_closed: int
+) -> GeneratorScores:
+    def at(window: int | None) -> Scores:
+        return units.get((window, generator.unit_id), Scores()) if window is not None else Scores()
+
+    return GeneratorScores(
+        generator, before=at(generator.contact_window), after=at(generator.window), last=at(n_closed - 1)
+    )
+
+
+def _transfer(line: Timeline, units: dict[tuple[int, int], Scores]) -> Transfer:
+    closed = [window for window in line.windows if not window.is_open]
+    R = [
+        [
+            _mean([units.get((k, g.unit_id), Scores()).auroc.value for g in window.generators])
+            for window in closed
+        ]
+        for k in range(line.n_closed)
+    ]
+    return Transfer(
+        forgetting=continual.forgetting(R),
+        backward=continual.backward_transfer(R),
+        forward=continual.forward_transfer(R),
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known and len(known) == len(values) else None
+
+
+def _costs(run_id: int) -> tuple[StepCost, ...]:
+    steps = Step.objects.filter(run=run_id).only("window", "phase", "state", "reused", "timings")
+    return tuple(
+        StepCost(
+            window=step.window,
+            phase=Phase(step.phase),
+            state=step.state,
+            reused=step.reused,
+            container_s=step.timings.get(CONTAINER),
+            total_s=sum(step.timings.values()) if step.timings else None,
+        )
+        for step in steps
+    )
