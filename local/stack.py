@@ -25,7 +25,7 @@ from local.redis import Redis
 from local.supervisor import Service, Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
-READY_S = 60.0
+READY_S = 180.0
 # A worker that is told to end stops its container and gives the step back before it goes.
 WORKER_GRACE_S = 30.0
 

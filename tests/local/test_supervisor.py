@@ -2,23 +2,16 @@ import itertools
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from local.supervisor import Service, Supervisor
+from tests.local.waiting import eventually
 
 pytestmark = pytest.mark.processes
-
-
-def eventually(condition: Callable[[], bool], within_s: float = 20) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def running(pid: int) -> bool:
