@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from evaluator.data.ingest import archive_files, ingest
+from evaluator.data.archive import archive_files
+from evaluator.data.ingest import ingest
 from evaluator.lease import Lease, with_database
 from leaderboard.models import Batch
 from leaderboard.services.corpora import batch_seal

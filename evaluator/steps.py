@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from leaderboard.services.scores import run_score, stored_scores, window_score
 from numpy.typing import NDArray
 
 from evaluator.data.evaluation import ensure_eval_set
+from evaluator.data.progress import Progress
 from evaluator.data.snapshots import restore_state, save_state
 from evaluator.data.staging import stage_eval, stage_train
 from evaluator.data.training import ensure_training_window
@@ -23,15 +23,16 @@ from evaluator.sandbox.images import ensure_image
 from evaluator.sandbox.limits import ContainerSpec
 from evaluator.sandbox.limits import Lease as ContainerLease
 from evaluator.sandbox.outcome import outcome
-from evaluator.sandbox.output import read_predictions, read_state
+from evaluator.sandbox.output import read_predictions
 from evaluator.sandbox.runner import run
 from evaluator.worker import Worker
 from leaderboard.models import Checkpoint, Prediction, Step, Unit
 from leaderboard.services.leases import fence
 from leaderboard.services.runs import step_succeed
+from leaderboard.services.scores import run_score, stored_scores, window_score
 from leaderboard.store import store
 from protocols.contract import Phase, StepRequest
-from protocols.plan import mounted_windows
+from protocols.plan import EMPTY_STATE, mounted_windows
 from protocols.states import StepState
 
 Scores = NDArray[np.float64]
@@ -62,6 +63,16 @@ def _timed(step: Step, part: str) -> Iterator[None]:
         yield
     finally:
         step.timings[part] = round(time.monotonic() - start, 3)
+
+
+def _preparing(lease: Lease[Step]) -> Progress:
+    """Show how far shared data are that this step happens to be the first to need; it can be stopped here."""
+
+    def report(share: float, activity: str) -> None:
+        lease.check()
+        lease.report(share, activity)
+
+    return report
 
 
 @contextmanager
@@ -98,7 +109,7 @@ def _train(step: Step, lease: Lease[Step], worker: Worker) -> None:
                 sets.append(
                     ensure_training_window(
                         window,
-                        progress=lambda share, text: lease.report(0.0, f"preparing data: {text} {share:.0%}"),
+                        progress=_preparing(lease),
                     )
                 )
         with _timed(step, "stage"):
@@ -106,14 +117,13 @@ def _train(step: Step, lease: Lease[Step], worker: Worker) -> None:
             stage_train(folder / "data", sets)
             parent = step.run.steps.filter(phase=Phase.TRAIN, window=step.window - 1).first()
             state = folder / "state"
-            had_state = parent is not None and restore_state(parent.state_hash, state, writable=True) > 0
-            state.mkdir(exist_ok=True)
+            n_state_files = restore_state(parent.state_hash if parent else EMPTY_STATE, state, writable=True)
         _run_container(step, lease, worker, folder, n_images=sum(window.n_images for window in mounted))
         with _timed(step, "collect"):
             lease.report(1.0, "keeping the state")
-            files = read_state(state, edition.benchmark.budget(Phase.TRAIN), had_state=had_state)
-            state_hash = save_state(state, files)
-            size_bytes = sum(file.size_bytes for file in files)
+            state_hash, size_bytes = save_state(
+                state, edition.benchmark.budget(Phase.TRAIN), had_state=n_state_files > 0
+            )
     _succeed_training(step, state_hash, size_bytes, reused=False)
 
 
@@ -162,9 +172,7 @@ def _predict_units(step: Step, lease: Lease[Step], worker: Worker, units: list[U
     """Scores of the given units by unit, from one container that sees all their images mixed."""
     with _workplace(step) as folder:
         with _timed(step, "prepare"):
-            images = ensure_eval_set(
-                units, progress=lambda share, text: lease.report(0.0, f"preparing data: {text} {share:.0%}")
-            )
+            images = ensure_eval_set(units, _preparing(lease))
         with _timed(step, "stage"):
             lease.report(0.0, "staging data")
             stage_eval(folder / "data", images)

@@ -13,7 +13,7 @@ from evaluator.lease import held
 from evaluator.sandbox.strays import remove_strays
 from evaluator.steps import is_current, run_step
 from evaluator.submissions import check_submission
-from evaluator.worker import Worker, connect_worker
+from evaluator.worker import Worker, connected
 from leaderboard.models import Batch, Submission
 from leaderboard.queue import LOOK, app
 from leaderboard.services import leases
@@ -27,21 +27,27 @@ def look(self: Task) -> None:
     """Take one piece of work after another. Looking twice, or for nothing, is harmless."""
     close_old_connections()
     try:
-        me = connect_worker(self.request.hostname)
-    except PlatformError as error:
-        # Work stays where it is; the sweeper wakes workers again and again.
-        log.error("engine_unavailable", detail=error.detail)
-        return
+        work_off(self.request.hostname)
+    finally:
+        close_old_connections()
+
+
+def work_off(name: str) -> int:
+    """Work as ``name`` until nothing is left to claim; returns how many pieces were taken.
+
+    Without an engine work stays where it is, and the sweeper wakes workers again and again.
+    """
+    taken = 0
     try:
-        while not worker.stopping.is_set():
-            remove_strays(me.client, settings.INSTANCE, is_current)
-            if not _take_one(me):
-                break
+        with connected(name) as me:
+            while not worker.stopping.is_set():
+                remove_strays(me.client, settings.INSTANCE, is_current)
+                if not _take_one(me):
+                    break
+                taken += 1
     except PlatformError as error:
         log.error(error.code, detail=error.detail)
-    finally:
-        me.client.close()
-        close_old_connections()
+    return taken
 
 
 def _take_one(me: Worker) -> bool:

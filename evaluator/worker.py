@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -24,7 +26,11 @@ class Worker:
     engine: Engine
 
 
-def connect_worker(name: str) -> Worker:
+@contextmanager
+def connected(name: str) -> Iterator[Worker]:
     """A worker with a fresh connection to its engine. Raises ``PlatformError('engine_unavailable')``."""
     client, engine = connect(settings.DOCKER_HOST)
-    return Worker(name, tuple(settings.WORKER_GPUS), client, engine)
+    try:
+        yield Worker(name, tuple(settings.WORKER_GPUS), client, engine)
+    finally:
+        client.close()

@@ -6,7 +6,6 @@ times are not, so equal states have equal hashes whoever made them and when.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,9 +15,7 @@ from evaluator.sandbox.output import read_state
 from evaluator.sandbox.tree import FileEntry, copy_file
 from leaderboard.store import Store, store
 from protocols.contract import Budget
-
-# The hash of a state without files, such as every run begins with.
-EMPTY_STATE = hashlib.sha256(b"[]").hexdigest()
+from protocols.plan import EMPTY_STATE
 
 _EXECUTABLE = 0o111
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
 
 from leaderboard.models import Benchmark, Corpus, Edition, Generator, Image, Split, Submission, Unit, Window
+from leaderboard.models.benchmarks import default_budgets
 from leaderboard.services.runs import run_create
 from leaderboard.store import store
 from protocols.allocation import sample_reals
@@ -28,11 +29,22 @@ class Row:
     generator: str
 
 
-def benchmark_create(*, slug: str, name: str, corpus: Corpus, **parameters: Any) -> Benchmark:
-    """Raises ``RequestError('conflict')`` when the slug is taken."""
+def benchmark_create(
+    *,
+    slug: str,
+    name: str,
+    corpus: Corpus,
+    budgets: Mapping[str, Mapping[str, float]] | None = None,
+    **parameters: Any,
+) -> Benchmark:
+    """``budgets`` holds, by phase, what differs from the defaults.
+
+    Raises ``RequestError('conflict')`` when the slug is taken.
+    """
     if Benchmark.objects.filter(slug=slug).exists():
         raise RequestError("conflict", f"There is a benchmark {slug!r} already.")
-    return Benchmark.objects.create(slug=slug, name=name, corpus=corpus, **parameters)
+    merged = {phase: values | (budgets or {}).get(phase, {}) for phase, values in default_budgets().items()}
+    return Benchmark.objects.create(slug=slug, name=name, corpus=corpus, budgets=merged, **parameters)
 
 
 def timeline(benchmark: Benchmark) -> Timeline:

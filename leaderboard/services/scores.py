@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.models import Edition, PeriodScore, Prediction, Run, RunScore, Unit, UnitScore
 from protocols.contract import Phase
-from protocols.delong import Auroc, delong_of, interval, weighted_mean
-from protocols.metrics import mean, measure
-from protocols.periods import Period, averaged_steps, window_range
+from protocols.delong import Auroc, delong_of
+from protocols.evaluation import average_over_time, evaluate_step
+from protocols.metrics import Metrics, measure
+from protocols.periods import Period
 from protocols.scores import ScoredImages
 from protocols.states import StepState
 
@@ -26,7 +28,7 @@ OUTSIDE = -1
 
 
 class Layout:
-    """Where every image of a benchmark stands in one long score array, and which windows it counts in.
+    """Where every image of a benchmark stands in one long score array, and which window it counts in.
 
     Units follow each other in the given order, each with its fakes before its reals. The
     open window, where there is one, counts as the window after the last closed one; a
@@ -37,33 +39,25 @@ class Layout:
         self.units = list(units)
         windows = edition.windows.prefetch_related("generators")
         self.n_closed = len(windows)
-        members = {generator.pk: generator for window in windows for generator in window.generators.all()}
-        frontier = max((generator.release_date for generator in members.values()), default=date.min)
-        closed = {g.pk: window.index for window in windows for g in window.generators.all()}
+        members = {g: window.index for window in windows for g in window.generators.all()}
+        frontier = max((generator.release_date for generator in members), default=date.min)
         window_of_unit = [
-            closed.get(
-                unit.generator_id, self.n_closed if unit.generator.release_date >= frontier else OUTSIDE
-            )
+            members.get(unit.generator, self.n_closed if unit.generator.release_date >= frontier else OUTSIDE)
             for unit in self.units
         ]
         self.n_windows = max([self.n_closed, *(window + 1 for window in window_of_unit)])
         sizes = [unit.n_fakes + unit.n_reals for unit in self.units]
-        self._unit_of_image = np.repeat(np.arange(len(self.units)), sizes)
-        self._window_of_image = np.repeat(window_of_unit, sizes)
-        self.labels = np.concatenate(
-            [np.repeat([1, 0], [unit.n_fakes, unit.n_reals]) for unit in self.units] or [np.empty(0)]
-        )
+        self.window_of = np.repeat(np.asarray(window_of_unit, dtype=np.int64), sizes)
+        self._unit_of = np.repeat(np.arange(len(self.units)), sizes)
+        classes = [np.repeat([1, 0], [unit.n_fakes, unit.n_reals]) for unit in self.units]
+        self.labels = np.concatenate(classes or [np.empty(0)])
 
-    def images(self, scores: Mapping[int, Scores]) -> ScoredImages:
-        """All images with the scores of one state, given by unit id."""
-        return ScoredImages(self.labels, np.concatenate([scores[unit.pk] for unit in self.units]))
+    def join(self, scores: Mapping[int, Scores]) -> Scores:
+        """The long array of the scores of one state, given by unit id."""
+        return np.concatenate([scores[unit.pk] for unit in self.units])
 
     def of_unit(self, position: int) -> NDArray[np.bool_]:
-        inside: NDArray[np.bool_] = self._unit_of_image == position
-        return inside
-
-    def of_windows(self, windows: range) -> NDArray[np.bool_]:
-        inside: NDArray[np.bool_] = np.isin(self._window_of_image, windows)
+        inside: NDArray[np.bool_] = self._unit_of == position
         return inside
 
 
@@ -93,71 +87,67 @@ def window_score(edition: Edition, window: int, scores: Mapping[Unit, Scores]) -
     ``scores``: for each unit its float64 array, fakes first.
     """
     layout = Layout(edition, sorted(scores, key=lambda unit: unit.pk))
-    images = layout.images({unit.pk: values for unit, values in scores.items()})
-    units = [
-        UnitScore(window=window, unit=unit, **_metrics(images, layout.of_unit(position)))
-        for position, unit in enumerate(layout.units)
+    joined = layout.join({unit.pk: values for unit, values in scores.items()})
+    images = ScoredImages(layout.labels, joined)
+    units = []
+    for position, unit in enumerate(layout.units):
+        groups = images.groups(layout.of_unit(position))
+        units.append(UnitScore(window=window, unit=unit, **_columns(measure(groups), delong_of(groups))))
+    results = evaluate_step(layout.labels, joined, layout.window_of, window, layout.n_windows)
+    periods = [
+        PeriodScore(window=window, period=period, **_columns(results[period].metrics, results[period].auroc))
+        for period in PERIODS
+        # After the last window there may be no next one, and then there is no score to show.
+        if results[period].metrics.n_fake_images
     ]
-    periods = []
-    for period in PERIODS:
-        covered = window_range(period, window, layout.n_windows)
-        if covered:
-            metrics = _metrics(images, layout.of_windows(covered))
-            periods.append(PeriodScore(window=window, period=period, **metrics))
     return WindowScore(window, units, periods)
 
 
-def _metrics(images: ScoredImages, subset: NDArray[np.bool_]) -> dict[str, float | int | None]:
-    values = asdict(measure(images.groups(subset)))
+def _columns(metrics: Metrics, auroc: Auroc | None) -> dict[str, Any]:
+    values = asdict(metrics)
     del values["n_real_images"], values["n_fake_images"]
-    estimate = delong_of(images, subset)
-    return values | {"roc_auc_variance": estimate.variance if estimate else None}
+    return values | {"roc_auc_variance": auroc.variance if auroc else None}
 
 
 def run_score(run: Run) -> None:
     """Write the averages over time of a run, once all of its windows are predicted.
 
-    The interval is over images: each image's influence on all windows of the average is
-    summed before it is squared, so images that count in several windows count once.
+    They are over closed windows alone. The interval is over images: each image's
+    influence on all windows of the average is summed before it is squared, so images
+    that count in several windows count once.
     """
     steps = list(run.steps.filter(phase=Phase.PREDICT).order_by("window"))
     if any(step.state != StepState.SUCCEEDED for step in steps):
         return
-    units = list(
-        Unit.objects.filter(benchmark=run.edition.benchmark_id).select_related("generator").order_by("pk")
-    )
+    benchmark = run.edition.benchmark_id
+    units = list(Unit.objects.filter(benchmark=benchmark).select_related("generator").order_by("pk"))
     layout = Layout(run.edition, units)
-    images = {step.window: layout.images(stored_scores(step.key, units)) for step in steps}
+    # The steps of the headline are scored alike with and without the fall-back of the last one.
+    results = {
+        step.window: evaluate_step(
+            layout.labels,
+            layout.join(stored_scores(step.key, units)),
+            layout.window_of,
+            step.window,
+            layout.n_closed,
+            paper_compatible=True,
+        )
+        for step in steps
+    }
     for period in PERIODS:
-        estimates = _estimates(layout, images, period)
-        value = weighted_mean(estimates) if estimates else None
-        bounds = interval(value) if value else None
-        paper = _estimates(layout, images, period, paper_compatible=True)
+        average = average_over_time(results, period, layout.n_closed)
+        paper = average_over_time(results, period, layout.n_closed, paper_compatible=True)
         RunScore.objects.update_or_create(
             run=run,
             period=period,
             defaults={
-                "value": value.value if value else None,
-                "low": bounds.low if bounds else None,
-                "high": bounds.high if bounds else None,
-                "paper_value": mean([estimate.value for estimate in paper]),
-                "n_windows": len(estimates),
+                "value": average.means["roc_auc"],
+                "low": average.interval.low if average.interval else None,
+                "high": average.interval.high if average.interval else None,
+                "paper_value": paper.means["roc_auc"],
+                "n_windows": len(average.steps),
             },
         )
-
-
-def _estimates(
-    layout: Layout, images: Mapping[int, ScoredImages], period: Period, *, paper_compatible: bool = False
-) -> list[Auroc]:
-    """The AUROCs of a period at the steps of its average; none at all when one of them is undefined."""
-    result = []
-    for step in averaged_steps(period, layout.n_closed, paper_compatible=paper_compatible):
-        covered = window_range(period, step, layout.n_closed, paper_compatible=paper_compatible)
-        estimate = delong_of(images[step], layout.of_windows(covered))
-        if estimate is None:
-            return []
-        result.append(estimate)
-    return result
 
 
 def stored_scores(state_key: str, units: Iterable[Unit]) -> dict[int, Scores]:

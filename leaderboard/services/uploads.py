@@ -12,11 +12,13 @@ from typing import IO, Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.http import UnreadablePostError
 from django.utils import timezone
 
 from leaderboard.models import Upload
 from protocols.errors import PlatformError, RequestError
+from protocols.states import BatchState, SubmissionState
 
 CHUNK_BYTES = 1 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -115,12 +117,12 @@ def upload_delete(upload: Upload) -> None:
     upload.delete()
 
 
-def delete_expired() -> int:
-    """Free what was abandoned; returns how many uploads."""
-    expired = Upload.objects.filter(
-        expires_at__lt=timezone.now(), submission__isnull=True, batch__isnull=True
-    )
-    uploads = list(expired)
+def delete_spent() -> int:
+    """Free what was abandoned and what its owner no longer needs; returns how many uploads."""
+    abandoned = Q(submission__isnull=True, batch__isnull=True, expires_at__lt=timezone.now())
+    checked = Q(submission__isnull=False) & ~Q(submission__state=SubmissionState.CHECKING)
+    sealed = Q(batch__isnull=False) & ~Q(batch__state=BatchState.CHECKING)
+    uploads = list(Upload.objects.filter(abandoned | checked | sealed))
     for upload in uploads:
         upload_delete(upload)
     return len(uploads)

@@ -1,0 +1,271 @@
+"""Nothing is lost and nothing is done twice: real worker and sweeper processes, killed and cut off."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.db import OperationalError, connection
+
+from evaluator.tasks import work_off
+from leaderboard.models import Benchmark, Event, Prediction, Run, Step, Submission
+from leaderboard.queue import send_wake_up
+from leaderboard.services.runs import run_cancel
+from local.postgres import Postgres
+from local.processes import end
+from local.redis import Redis
+from protocols.states import RunState, StepState, SubmissionState
+from tests.engines import Running
+from tests.evaluator.world import make_world, submit
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.container, pytest.mark.processes]
+
+ROOT = Path(__file__).parents[2]
+DEADLINE_S = 120.0
+# Leases short enough for a test, long enough for a machine that is busy with other tests.
+FAST = {"LEASE_S": "4", "HEARTBEAT_S": "1", "SWEEP_S": "0.5", "RETRY_DELAY_S": "0.2"}
+
+
+class Processes:
+    """Worker and sweeper processes on the test's own database."""
+
+    def __init__(self, env: Mapping[str, str], logs: Path, parts: ExitStack) -> None:
+        self._env = env
+        self._logs = logs
+        self._parts = parts
+
+    def worker(self, name: str) -> subprocess.Popen[bytes]:
+        queue = ["-A", "evaluator.app", "worker", "--pool", "threads", "--concurrency", "1"]
+        return self._start(name, "-m", "celery", *queue, "-n", name, "--without-gossip", "--without-mingle")
+
+    def sweeper(self) -> subprocess.Popen[bytes]:
+        return self._start("sweeper", "manage.py", "sweep")
+
+    def _start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        log = self._parts.enter_context((self._logs / f"{name}.log").open("wb"))
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=self._env,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        self._parts.callback(end, process, 10)
+        return process
+
+    def log(self, name: str) -> str:
+        return (self._logs / f"{name}.log").read_text()
+
+
+@pytest.fixture
+def processes(
+    process_env: Mapping[str, str], worker_settings: LazySettings, podman: Running, tmp_path: Path
+) -> Iterator[Processes]:
+    env = dict(process_env) | FAST
+    env |= {"DOCKER_HOST": podman.engine.docker_host, "TIDEMARK_INSTANCE": "tests"}
+    with ExitStack() as parts:
+        yield Processes(env, tmp_path, parts)
+
+
+@pytest.fixture
+def benchmark(worker_settings: LazySettings) -> Benchmark:
+    return make_world()
+
+
+def until(what: str, condition: Callable[[], Any]) -> Any:
+    """Wait until the condition holds, reconnecting to a database that was restarted."""
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        try:
+            if value := condition():
+                return value
+        except OperationalError:
+            connection.close()
+        time.sleep(0.1)
+    raise AssertionError(f"{what} did not happen in {DEADLINE_S:g} s")
+
+
+def ended(submission: Submission) -> Run:
+    def run() -> Run | None:
+        return submission.runs.filter(finished_at__isnull=False).first()
+
+    return until("the end of the run", run)
+
+
+def training_underway(submission: Submission, window: int = 1) -> Step:
+    """Wait until the container of a training step reports progress."""
+    steps = Step.objects.filter(
+        run__submission=submission, phase="train", window=window, state=StepState.RUNNING, progress__gt=0
+    )
+    return until(f"training at window {window}", steps.first)
+
+
+def containers(podman: Running) -> list[dict[str, Any]]:
+    return podman.client.api.containers(all=True, filters={"label": "io.tidemark.instance=tests"})
+
+
+def times_begun(run: Run) -> dict[tuple[str, int], int]:
+    """How often each step was claimed."""
+    return {
+        (step.phase, step.window): Event.objects.filter(step=step, new=StepState.RUNNING).count()
+        for step in run.steps.all()
+    }
+
+
+def test_a_worker_killed_in_mid_training_loses_nothing_and_leaves_nothing(
+    benchmark: Benchmark, archive: Path, processes: Processes, podman: Running
+) -> None:
+    submission = submit(benchmark, archive, "killed", seed=6)
+    processes.sweeper()
+    first = processes.worker("first")
+    step = training_underway(submission)
+    assert len(containers(podman)) >= 1
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    processes.worker("second")
+    run = ended(submission)
+    assert run.state == RunState.SUCCEEDED, run.error_detail
+    begun = times_begun(run)
+    assert begun.pop(("train", 1)) == 2
+    # The last finished window stands; whatever else the dead worker had not begun is done once.
+    assert set(begun.values()) == {1}
+    step.refresh_from_db()
+    assert (step.leased_by, step.attempts) == ("second", 2)
+    assert "first lost contact" in Event.objects.get(step=step, new=StepState.READY, old="running").reason
+    assert Prediction.objects.count() == 8
+    until("the removal of every container", lambda: not containers(podman))
+    folder = Path(os.environ["TIDEMARK_HOME"]) / "work"
+    assert not list(folder.iterdir())
+
+
+def test_a_worker_that_is_shut_down_gives_its_step_back_at_once(
+    benchmark: Benchmark, archive: Path, processes: Processes, podman: Running
+) -> None:
+    submission = submit(benchmark, archive, "shutdown", seed=30)
+    processes.sweeper()
+    worker = processes.worker("first")
+    step = training_underway(submission)
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(timeout=20)
+    step.refresh_from_db()
+    assert (step.state, step.attempts) == (StepState.READY, 0)
+    assert not containers(podman)
+
+
+def test_a_zombies_late_result_is_refused(
+    benchmark: Benchmark, archive: Path, processes: Processes, podman: Running
+) -> None:
+    submission = submit(benchmark, archive, "zombie", seed=8)
+    processes.sweeper()
+    zombie = processes.worker("zombie")
+    step = training_underway(submission)
+    # Stopped, not dead: its container goes on, and it will wake up and believe that it holds the step.
+    zombie.send_signal(signal.SIGSTOP)
+    until(
+        "the expiry of the zombie's lease",
+        lambda: Step.objects.filter(pk=step.pk).exclude(leased_by="zombie", state="running").exists(),
+    )
+    processes.worker("heir")
+    until("the heir's claim", lambda: Step.objects.filter(pk=step.pk, leased_by="heir").exists())
+    zombie.send_signal(signal.SIGCONT)
+    run = ended(submission)
+    assert run.state == RunState.SUCCEEDED, run.error_detail
+    endings = Event.objects.filter(step=step, new=StepState.SUCCEEDED)
+    assert [event.actor for event in endings] == ["heir"]
+    until("the zombie's surrender", lambda: "lease_lost" in processes.log("zombie"))
+    until("the removal of every container", lambda: not containers(podman))
+
+
+def test_a_flushed_broker_loses_no_work(
+    benchmark: Benchmark, archive: Path, processes: Processes, redis_server: Redis
+) -> None:
+    processes.sweeper()
+    processes.worker("w")
+    first = submit(benchmark, archive, "first", seed=4)
+    training_underway(first)
+    redis_server.flush()
+    second = submit(benchmark, archive, "second", seed=3)
+    redis_server.flush()
+    assert ended(first).state == RunState.SUCCEEDED
+    assert ended(second).state == RunState.SUCCEEDED
+
+
+def test_a_restarted_broker_loses_no_work(
+    benchmark: Benchmark, archive: Path, processes: Processes, redis_server: Redis
+) -> None:
+    processes.sweeper()
+    processes.worker("w")
+    submission = submit(benchmark, archive, "restarted", seed=4)
+    training_underway(submission)
+    redis_server.restart()
+    assert ended(submission).state == RunState.SUCCEEDED
+    assert set(times_begun(submission.runs.get()).values()) == {1}
+    assert send_wake_up()
+
+
+def test_a_restarted_database_loses_no_work(
+    benchmark: Benchmark, archive: Path, processes: Processes, postgres_server: Postgres
+) -> None:
+    processes.sweeper()
+    processes.worker("w")
+    submission = submit(benchmark, archive, "restarted", seed=6)
+    training_underway(submission)
+    connection.close()
+    postgres_server.restart()
+    run = ended(submission)
+    assert run.state == RunState.SUCCEEDED, run.error_detail
+    assert set(times_begun(run).values()) == {1}
+
+
+def test_a_step_that_the_platform_fails_three_times_fails_the_run(
+    benchmark: Benchmark, archive: Path, worker_settings: LazySettings
+) -> None:
+    submission = submit(benchmark, archive, "unlucky")
+    work_off_checks(submission)
+    # The store lost the archive, and the engine does not have the image: no worker can ever run it.
+    submission.refresh_from_db()
+    Submission.objects.filter(pk=submission.pk).update(image_id="sha256:" + "0" * 64)
+    work_off("w")
+    run = submission.runs.get()
+    assert (run.state, run.error_code) == (RunState.FAILED, "attempts_exhausted")
+    assert "image_digest" in run.error_detail
+    assert times_begun(run)["train", 0] == worker_settings.MAX_ATTEMPTS
+
+
+def work_off_checks(submission: Submission) -> None:
+    """Check the archive without running any step."""
+    from evaluator.lease import held
+    from evaluator.submissions import check_submission
+    from leaderboard.services.leases import claim_check
+
+    claimed = claim_check(Submission, "checker")
+    assert claimed == submission
+    with held(claimed) as lease:
+        check_submission(claimed, lease)
+    submission.refresh_from_db()
+    assert submission.state == SubmissionState.ACCEPTED
+
+
+def test_a_cancelled_run_stops_its_container(
+    benchmark: Benchmark, archive: Path, processes: Processes, podman: Running
+) -> None:
+    submission = submit(benchmark, archive, "cancelled", seed=60)
+    processes.sweeper()
+    processes.worker("w")
+    training_underway(submission)
+    run_cancel(submission.runs.get(), actor="owner")
+    run = ended(submission)
+    assert run.state == RunState.CANCELLED
+    until("the removal of every container", lambda: not containers(podman))
+    # What was finished before stays.
+    assert run.steps.get(phase="train", window=0).state == StepState.SUCCEEDED
