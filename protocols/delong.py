@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from protocols.metrics import roc_auc
-from protocols.scores import ScoredImages
+from protocols.scores import ScoredImages, TieGroups
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Auroc:
     @property
     def variance(self) -> float | None:
         """DeLong's variance; ``None`` when a class has a single image."""
-        return float(self.contributions @ self.contributions) if self.n_pairs > 1 else None
+        return float(np.square(self.contributions).sum()) if self.n_pairs > 1 else None
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,11 @@ def delong(labels: ArrayLike, scores: ArrayLike) -> Auroc | None:
     ``None`` unless there are fakes and reals. Raises ``ValueError`` for what
     :class:`~protocols.scores.ScoredImages` refuses.
     """
-    return delong_of(ScoredImages(labels, scores))
+    return delong_of(ScoredImages(labels, scores).groups())
 
 
-def delong_of(images: ScoredImages, subset: NDArray[np.bool_] | None = None) -> Auroc | None:
-    """The AUROC of the images where ``subset`` [n] is true; the contributions cover all n images."""
-    groups = images.groups(subset)
+def delong_of(groups: TieGroups) -> Auroc | None:
+    """The AUROC of a set that is already sorted; its contributions cover all images beside the set too."""
     value = roc_auc(groups)
     if value is None:
         return None
@@ -84,9 +83,10 @@ def delong_of(images: ScoredImages, subset: NDArray[np.bool_] | None = None) -> 
     by_fake = (groups.doubled_reals_below / (2 * n) - value) / math.sqrt(max(m * (m - 1), 1))
     by_real = (groups.doubled_fakes_above / (2 * m) - value) / math.sqrt(max(n * (n - 1), 1))
     sizes = groups.fakes + groups.reals
-    chosen = images.sorted_fake if subset is None else images.sorted_fake[subset[images.order]]
-    contributions = np.zeros(len(images))
-    contributions[groups.positions] = np.where(chosen, np.repeat(by_fake, sizes), np.repeat(by_real, sizes))
+    contributions = np.zeros(groups.n_images)
+    contributions[groups.positions] = np.where(
+        groups.is_fake, np.repeat(by_fake, sizes), np.repeat(by_real, sizes)
+    )
     return Auroc(value, contributions, min(m, n))
 
 
@@ -156,7 +156,7 @@ def paired_test(first: Auroc, second: Auroc) -> PairedTest | None:
         return None
     difference = first.value - second.value
     owed = first.contributions - second.contributions
-    standard_error = math.sqrt(float(owed @ owed))
+    standard_error = math.sqrt(float(np.square(owed).sum()))
     if difference == 0:
         p_value = 1.0
     elif standard_error == 0:

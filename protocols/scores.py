@@ -18,11 +18,14 @@ from numpy.typing import ArrayLike, NDArray
 class TieGroups:
     """The distinct scores of a set of images, ascending, with their counts.
 
-    ``positions`` [n]: the images in ascending order of score; ``values``, ``fakes`` and
+    ``positions`` [n]: the images in ascending order of score, as indices into all
+    ``n_images`` scored images; ``is_fake`` [n]: their labels. ``values``, ``fakes`` and
     ``reals`` [g]: the distinct scores and how many fakes and reals have each.
     """
 
+    n_images: int
     positions: NDArray[np.int64]
+    is_fake: NDArray[np.bool_]
     values: NDArray[np.float64]
     fakes: NDArray[np.int64]
     reals: NDArray[np.int64]
@@ -65,12 +68,9 @@ class ScoredImages:
             raise ValueError("a label is neither 0 (real) nor 1 (fake)")
         if not np.isfinite(values).all():
             raise ValueError("a score is not a finite number")
-        self.order: NDArray[np.int64] = np.argsort(values, kind="stable")
+        self.order: NDArray[np.int64] = np.argsort(values)
         self.sorted_scores: NDArray[np.float64] = values[self.order]
         self.sorted_fake: NDArray[np.bool_] = fake[self.order]
-
-    def __len__(self) -> int:
-        return len(self.order)
 
     def groups(self, subset: NDArray[np.bool_] | None = None) -> TieGroups:
         """The tie groups of the images where ``subset`` [n] is true, or of all."""
@@ -82,4 +82,5 @@ class ScoredImages:
         bounded = np.append(scores, np.inf)
         last = np.flatnonzero(bounded[1:] != bounded[:-1])
         fakes = np.diff(np.cumsum(fake, dtype=np.int64)[last], prepend=0)
-        return TieGroups(positions, scores[last], fakes, np.diff(last, prepend=-1) - fakes)
+        reals = np.diff(last, prepend=-1) - fakes
+        return TieGroups(len(self.order), positions, fake, scores[last], fakes, reals)

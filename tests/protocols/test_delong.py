@@ -75,7 +75,7 @@ def test_contributions_give_delongs_covariance(data: tuple[np.ndarray, ...]) -> 
 def test_a_subset_owes_nothing_to_images_outside(data: tuple[np.ndarray, ...], more: st.DataObject) -> None:
     labels, scores = data
     subset = more.draw(npst.arrays(bool, len(labels)))
-    estimate = delong_of(ScoredImages(labels, scores), subset)
+    estimate = delong_of(ScoredImages(labels, scores).groups(subset))
     alone = delong(labels[subset], scores[subset])
     if estimate is None or alone is None:
         assert estimate is alone is None
@@ -228,7 +228,7 @@ def test_in_simulation_the_interval_of_a_growing_average_covers_its_truth() -> N
         terms = []
         for step, effect in enumerate(effects):
             noise = math.sqrt(0.7) * opinion + math.sqrt(0.3) * rng.normal(size=len(labels))
-            term = delong_of(ScoredImages(labels, noise + effect * labels), window <= step)
+            term = delong_of(ScoredImages(labels, noise + effect * labels).groups(window <= step))
             assert term is not None
             terms.append(term)
         average = weighted_mean(terms)
