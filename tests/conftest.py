@@ -6,12 +6,17 @@ import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+import hypothesis
 import pytest
 from django.conf import settings
 
 from local.postgres import Postgres
 from local.redis import Redis
 from tests.embedded import POSTGRES, REDIS
+
+# On a busy machine a single example may take longer than hypothesis's 200 ms and still be right.
+hypothesis.settings.register_profile("tidemark", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("tidemark")
 
 
 @pytest.fixture
