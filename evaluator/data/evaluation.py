@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from evaluator.data.artifacts import artifact_key, built_once
@@ -46,8 +47,8 @@ def ensure_frozen(batch: Batch, degradation: str, progress: Progress) -> str:
     def build(target: Store) -> list[str]:
         shard = Shard(target, batch.eval_shard)
         images = ((shard.png(row), shard.content_hash(row), degradation) for row in range(len(shard)))
-        with ShardWriter(target) as frozen:
-            for (_, content_hash, _), png in map_ordered(freeze, images):
+        with ShardWriter(target) as frozen, closing(map_ordered(freeze, images)) as results:
+            for (_, content_hash, _), png in results:
                 frozen.write(content_hash, png)
                 progress(frozen.n_rows / len(shard), f"degrading the evaluation images of {batch.origin}")
             return [frozen.finish()]

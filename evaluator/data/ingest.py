@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from operator import length_hint
 from typing import Any
@@ -111,8 +111,7 @@ def _attempt(
     target = store()
     with ExitStack() as stack:
         writers = {split: stack.enter_context(ShardWriter(target)) for split in Split}
-        results = map_ordered(prepare, files, crashed=prepare_crashed)
-        stack.callback(results.close)
+        results = stack.enter_context(closing(map_ordered(prepare, files, crashed=prepare_crashed)))
         for file, result in results:
             if should_stop():
                 return None

@@ -43,15 +43,15 @@ def pid_of(_: int) -> int:
     return os.getpid()
 
 
-@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("workers", [1, 3])
 def test_results_come_in_order_and_crashes_stay_alone(workers: int) -> None:
-    results = list(map_ordered(double_or_die, range(30), crashed=lambda n: -n, workers=workers))
-    assert results == [(n, -n if n % 7 == 0 else 2 * n) for n in range(30)]
+    results = list(map_ordered(double_or_die, range(16), crashed=lambda n: -n, workers=workers))
+    assert results == [(n, -n if n % 7 == 0 else 2 * n) for n in range(16)]
 
 
 def test_a_crash_without_a_substitute_is_raised() -> None:
     with pytest.raises(BrokenProcessPool):
-        list(map_ordered(double_or_die, [1, 2, 7, 3]))
+        list(map_ordered(double_or_die, [1, 7], workers=1))
 
 
 def test_errors_are_raised() -> None:
