@@ -8,6 +8,9 @@ from typing import Any
 import environ
 import structlog
 
+from protocols.contract import Phase
+from protocols.states import BatchState, RunState, StepState, SubmissionState
+
 env = environ.Env()
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -112,15 +115,38 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",
+        "leaderboard.api.auth.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["leaderboard.api.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "leaderboard.api.pagination.Pages",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "leaderboard.api.schema.Schema",
+    "DEFAULT_THROTTLE_RATES": {"tokens": "30/min"},
+    # How many proxies of ours stand before the server and name the client in X-Forwarded-For.
+    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+DRF_STANDARDIZED_ERRORS = {
+    "EXCEPTION_HANDLER_CLASS": "leaderboard.api.errors.Handler",
+    "EXCEPTION_FORMATTER_CLASS": "leaderboard.api.errors.Formatter",
+    # As the package has them, and 409 and 413.
+    "ALLOWED_ERROR_STATUS_CODES": [
+        "400",
+        "401",
+        "403",
+        "404",
+        "405",
+        "406",
+        "409",
+        "413",
+        "415",
+        "429",
+        "500",
+    ],
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Tidemark",
@@ -128,6 +154,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        enum.__name__: [member.value for member in enum]
+        for enum in (SubmissionState, BatchState, RunState, StepState, Phase)
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

@@ -6,3 +6,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include("leaderboard.api.urls")),
     path("", include("leaderboard.pages.urls")),
 ]
+
+handler400 = "leaderboard.api.errors.handler400"
+handler500 = "leaderboard.api.errors.handler500"

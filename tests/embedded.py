@@ -51,6 +51,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         broker = parts.enter_context(Redis(home / "redis"))
         early_config.stash[REDIS] = broker
         os.environ["REDIS_URL"] = broker.url
+    # WhiteNoise warns of a folder of collected assets that is not there.
+    (home / "static").mkdir()
     os.environ["TIDEMARK_HOME"] = str(home)
     os.environ["SECRET_KEY"] = "a-key-for-tests-that-is-long-enough-and-secret-to-nobody"
     os.environ["STATIC_FROM_SOURCE"] = "true"

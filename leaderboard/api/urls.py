@@ -1,5 +1,64 @@
-"""Routes of the API."""
+"""Routes of the API. Each part is included under ``v1/``; what nothing matches is answered as JSON too."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.permissions import AllowAny
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from leaderboard.api.benchmarks import BenchmarkDetail, Benchmarks, EditionDetail, Editions
+from leaderboard.api.corpora import (
+    BatchDetail,
+    Batches,
+    BatchPublish,
+    BatchSubmit,
+    Corpora,
+    CorpusDetail,
+    GeneratorDetail,
+    Generators,
+)
+from leaderboard.api.errors import Nowhere
+from leaderboard.api.submissions import (
+    Events,
+    RunDetail,
+    Runs,
+    StepDetail,
+    SubmissionCancel,
+    SubmissionDetail,
+    Submissions,
+    SubmissionUpload,
+)
+from leaderboard.api.tokens import CurrentToken, Tokens
+from leaderboard.api.uploads import UploadDetail, Uploads
+
+core = [
+    path("schema/", SpectacularAPIView.as_view(permission_classes=[AllowAny]), name="schema"),
+    path("tokens/", Tokens.as_view(), name="tokens"),
+    path("tokens/current/", CurrentToken.as_view(), name="token"),
+    path("uploads/", Uploads.as_view(), name="uploads"),
+    path("uploads/<uuid:upload_id>/", UploadDetail.as_view(), name="upload"),
+    path("corpora/", Corpora.as_view(), name="corpora"),
+    path("corpora/<slug:slug>/", CorpusDetail.as_view(), name="corpus"),
+    path("generators/", Generators.as_view(), name="generators"),
+    path("generators/<slug:corpus>/<slug:slug>/", GeneratorDetail.as_view(), name="generator"),
+    path("batches/", Batches.as_view(), name="batches"),
+    path("batches/<uuid:batch_id>/", BatchDetail.as_view(), name="batch"),
+    path("batches/<uuid:batch_id>/submit/", BatchSubmit.as_view(), name="batch-submit"),
+    path("batches/<uuid:batch_id>/publish/", BatchPublish.as_view(), name="batch-publish"),
+    path("benchmarks/", Benchmarks.as_view(), name="benchmarks"),
+    path("benchmarks/<slug:slug>/", BenchmarkDetail.as_view(), name="benchmark"),
+    path("benchmarks/<slug:slug>/editions/", Editions.as_view(), name="editions"),
+    path("benchmarks/<slug:slug>/editions/<int:number>/", EditionDetail.as_view(), name="edition"),
+    path("submissions/", Submissions.as_view(), name="submissions"),
+    path("submissions/<uuid:submission_id>/", SubmissionDetail.as_view(), name="submission"),
+    path("submissions/<uuid:submission_id>/upload/", SubmissionUpload.as_view(), name="submission-upload"),
+    path("submissions/<uuid:submission_id>/cancel/", SubmissionCancel.as_view(), name="submission-cancel"),
+    path("runs/", Runs.as_view(), name="runs"),
+    path("runs/<int:run_id>/", RunDetail.as_view(), name="run"),
+    path("steps/<int:step_id>/", StepDetail.as_view(), name="step"),
+    path("events/", Events.as_view(), name="events"),
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("docs/", SpectacularSwaggerView.as_view(url_name="api:schema", permission_classes=[AllowAny])),
+    path("v1/", include((core, "api"))),
+    re_path("", Nowhere.as_view()),
+]

@@ -1,0 +1,326 @@
+"""Submissions, their runs and steps, and what happened to them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+import django_filters
+from django.db.models import Avg, Q, QuerySet
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.permissions import IsAuthenticated, IsAuthenticatedOrReadOnly
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from leaderboard.api.base import ErrorField, Input, UploadInput, created, named
+from leaderboard.models import Benchmark, Event, Run, Step, Submission, Visibility
+from leaderboard.models.base import choices
+from leaderboard.selectors import visible
+from leaderboard.selectors.waiting import queue_positions
+from leaderboard.services.submissions import submission_attach, submission_cancel, submission_create
+from protocols.contract import Phase
+from protocols.states import RunState, SubmissionState
+
+# The largest of PostgreSQL's four-byte integers.
+MAX_INT = 2**31 - 1
+
+
+class SubmissionInput(Input):
+    benchmark = serializers.SlugField(max_length=60)
+    name = serializers.CharField(max_length=120)
+    description = serializers.CharField(max_length=10_000, allow_blank=True, default="")
+    paper_url = serializers.URLField(max_length=200, allow_blank=True, default="")
+    code_url = serializers.URLField(max_length=200, allow_blank=True, default="")
+    declared_cutoff = serializers.DateField(
+        allow_null=True, default=None, help_text="The day of the newest data that pretraining may have seen."
+    )
+    visibility = serializers.ChoiceField(choices=Visibility.choices, default=Visibility.PUBLIC)
+    seed = serializers.IntegerField(min_value=0, max_value=MAX_INT, default=0)
+
+
+class SubmissionOutput(serializers.ModelSerializer[Submission]):
+    owner = serializers.CharField(source="owner.username", read_only=True)
+    benchmark = serializers.SlugRelatedField[Benchmark](slug_field="slug", read_only=True)
+    phases = serializers.ListField(child=serializers.ChoiceField(choices=choices(Phase)))
+    error = ErrorField()
+
+    class Meta:
+        model = Submission
+        fields = [
+            "id",
+            "owner",
+            "benchmark",
+            "name",
+            "description",
+            "paper_url",
+            "code_url",
+            "declared_cutoff",
+            "visibility",
+            "seed",
+            "state",
+            "progress",
+            "activity",
+            "error",
+            "image_id",
+            "image_bytes",
+            "phases",
+            "created_at",
+            "sealed_at",
+        ]
+
+
+class StepOutput(serializers.ModelSerializer[Step]):
+    timings = serializers.DictField(child=serializers.FloatField(), help_text="Seconds by part.")
+    queue_position = serializers.SerializerMethodField(help_text="From 1; null unless it is ready.")
+    error = ErrorField()
+
+    class Meta:
+        model = Step
+        fields = [
+            "id",
+            "run",
+            "phase",
+            "window",
+            "state",
+            "progress",
+            "activity",
+            "queue_position",
+            "attempts",
+            "reused",
+            "gpus",
+            "error",
+            "timings",
+            "ready_at",
+            "started_at",
+            "finished_at",
+        ]
+
+    def get_queue_position(self, step: Step) -> int | None:
+        return self.context["positions"].get(step.pk)
+
+
+class StepDetailOutput(StepOutput):
+    log_tail = serializers.SerializerMethodField(
+        help_text="The end of a training step's output, for the owner and maintainers; else null."
+    )
+
+    class Meta(StepOutput.Meta):
+        fields = [*StepOutput.Meta.fields, "log_tail"]
+
+    def get_log_tail(self, step: Step) -> str | None:
+        return step.log_tail if self.context["shows_log"] else None
+
+
+class RunOutput(serializers.ModelSerializer[Run]):
+    benchmark = serializers.CharField(source="edition.benchmark.slug", read_only=True)
+    edition = serializers.IntegerField(source="edition.number", read_only=True)
+    progress = serializers.FloatField(allow_null=True, help_text="Mean over its steps; null without any.")
+    error = ErrorField()
+
+    class Meta:
+        model = Run
+        fields = [
+            "id",
+            "submission",
+            "benchmark",
+            "edition",
+            "seed",
+            "state",
+            "progress",
+            "cancel_requested",
+            "error",
+            "created_at",
+            "started_at",
+            "finished_at",
+        ]
+
+
+class RunDetailOutput(RunOutput):
+    steps = StepOutput(many=True)
+
+    class Meta(RunOutput.Meta):
+        fields = [*RunOutput.Meta.fields, "steps"]
+
+
+class SubmissionDetailOutput(SubmissionOutput):
+    runs = RunDetailOutput(many=True)
+
+    class Meta(SubmissionOutput.Meta):
+        fields = [*SubmissionOutput.Meta.fields, "runs"]
+
+
+def runs_with_progress(user: Any) -> QuerySet[Run]:
+    return visible.runs(user).annotate(progress=Avg("steps__progress"))
+
+
+def run_data(runs: Iterable[Run]) -> list[dict[str, Any]]:
+    """Runs whose steps were prefetched, with the steps' places in the queue."""
+    runs = list(runs)
+    positions = queue_positions(step for run in runs for step in run.steps.all())
+    return RunDetailOutput(runs, many=True, context={"positions": positions}).data
+
+
+class SubmissionFilter(django_filters.FilterSet):
+    benchmark = django_filters.CharFilter(field_name="benchmark__slug")
+    owner = django_filters.CharFilter(field_name="owner__username")
+    name = django_filters.CharFilter()
+    state = django_filters.ChoiceFilter(choices=choices(SubmissionState))
+    mine = django_filters.BooleanFilter(method="filter_mine", label="Only your own, or only others'.")
+
+    class Meta:
+        model = Submission
+        fields: list[str] = []
+
+    def filter_mine(self, rows: QuerySet[Submission], name: str, mine: bool) -> QuerySet[Submission]:
+        own = Q(owner=self.request.user.pk)
+        return rows.filter(own if mine else ~own)
+
+
+class Submissions(generics.ListAPIView[Submission]):
+    """Public accepted submissions and your own, newest first; maintainers see all."""
+
+    permission_classes = (IsAuthenticatedOrReadOnly,)
+    serializer_class = SubmissionOutput
+    filterset_class = SubmissionFilter
+    ordering = ("-created_at", "id")
+
+    def get_queryset(self) -> QuerySet[Submission]:
+        return visible.submissions(self.request.user)
+
+    @extend_schema(request=SubmissionInput, responses={201: SubmissionOutput})
+    def post(self, request: Request) -> Response:
+        """Enter a detector: a draft that waits for its image archive."""
+        data = SubmissionInput.parse(request)
+        data["benchmark"] = named(visible.benchmarks(), "benchmark", slug=data["benchmark"])
+        submission = submission_create(owner=request.user, **data)
+        return created(SubmissionOutput(submission), "submission", submission.pk)
+
+
+class SubmissionDetail(generics.GenericAPIView[Submission]):
+    permission_classes = (IsAuthenticatedOrReadOnly,)
+
+    @extend_schema(responses=SubmissionDetailOutput)
+    def get(self, request: Request, submission_id: uuid.UUID) -> Response:
+        """A submission with its runs and their steps."""
+        submission = get_object_or_404(visible.submissions(request.user), pk=submission_id)
+        runs = runs_with_progress(request.user).filter(submission=submission)
+        runs = runs.order_by("-created_at").prefetch_related("steps")
+        return Response({**SubmissionOutput(submission).data, "runs": run_data(runs)})
+
+
+class SubmissionAction(APIView):
+    """What the owner and maintainers may do with a submission."""
+
+    permission_classes = (IsAuthenticated,)
+
+    def submission(self, request: Request, submission_id: uuid.UUID) -> Submission:
+        submission = get_object_or_404(visible.submissions(request.user), pk=submission_id)
+        if not visible.may_manage(request.user, submission):
+            raise PermissionDenied
+        return submission
+
+
+class SubmissionUpload(SubmissionAction):
+    @extend_schema(request=UploadInput, responses=SubmissionOutput)
+    def post(self, request: Request, submission_id: uuid.UUID) -> Response:
+        """Give a draft its image archive (`docker save` or `podman save`) and queue its check."""
+        submission = self.submission(request, submission_id)
+        upload = UploadInput.parse_upload(request, visible.uploads(request.user))
+        submission = submission_attach(submission, upload, actor=request.user)
+        return Response(SubmissionOutput(submission).data)
+
+
+class SubmissionCancel(SubmissionAction):
+    @extend_schema(request=None, responses=SubmissionOutput)
+    def post(self, request: Request, submission_id: uuid.UUID) -> Response:
+        """Stop what is under way. Results that are there stay."""
+        submission = submission_cancel(self.submission(request, submission_id), actor=request.user)
+        return Response(SubmissionOutput(submission).data)
+
+
+class RunFilter(django_filters.FilterSet):
+    submission = django_filters.UUIDFilter(field_name="submission_id")
+    benchmark = django_filters.CharFilter(field_name="edition__benchmark__slug")
+    edition = django_filters.NumberFilter(field_name="edition__number")
+    state = django_filters.ChoiceFilter(choices=choices(RunState))
+
+    class Meta:
+        model = Run
+        fields: list[str] = []
+
+
+class Runs(generics.ListAPIView[Run]):
+    """Runs, newest first."""
+
+    permission_classes = (IsAuthenticatedOrReadOnly,)
+    serializer_class = RunOutput
+    filterset_class = RunFilter
+    ordering = ("-created_at", "id")
+
+    def get_queryset(self) -> QuerySet[Run]:
+        return runs_with_progress(self.request.user)
+
+
+class RunDetail(generics.GenericAPIView[Run]):
+    permission_classes = (IsAuthenticatedOrReadOnly,)
+
+    @extend_schema(responses=RunDetailOutput)
+    def get(self, request: Request, run_id: int) -> Response:
+        """A run with its steps."""
+        run = get_object_or_404(runs_with_progress(request.user), pk=run_id)
+        return Response(run_data([run])[0])
+
+
+class StepDetail(generics.GenericAPIView[Step]):
+    permission_classes = (IsAuthenticatedOrReadOnly,)
+
+    @extend_schema(responses=StepDetailOutput)
+    def get(self, request: Request, step_id: int) -> Response:
+        """A step; the owner and maintainers also get the end of a training step's output."""
+        step = get_object_or_404(visible.steps(request.user), pk=step_id)
+        # What a container prints while it sees evaluation images is nobody's to read.
+        shows_log = step.phase == Phase.TRAIN and visible.may_manage(request.user, step.run.submission)
+        context = {"positions": queue_positions([step]), "shows_log": shows_log}
+        return Response(StepDetailOutput(step, context=context).data)
+
+
+class EventFilter(django_filters.FilterSet):
+    submission = django_filters.UUIDFilter(
+        method="filter_submission", label="Of a submission, its runs and their steps."
+    )
+    run = django_filters.NumberFilter(method="filter_run", label="Of a run and its steps.")
+    step = django_filters.NumberFilter(field_name="step_id")
+    batch = django_filters.UUIDFilter(field_name="batch_id")
+
+    class Meta:
+        model = Event
+        fields: list[str] = []
+
+    def filter_submission(self, rows: QuerySet[Event], name: str, value: uuid.UUID) -> QuerySet[Event]:
+        return rows.filter(Q(submission=value) | Q(run__submission=value) | Q(step__run__submission=value))
+
+    def filter_run(self, rows: QuerySet[Event], name: str, value: int) -> QuerySet[Event]:
+        return rows.filter(Q(run=value) | Q(step__run=value))
+
+
+class EventOutput(serializers.ModelSerializer[Event]):
+    class Meta:
+        model = Event
+        fields = ["id", "submission", "batch", "run", "step", "old", "new", "actor", "reason", "at"]
+
+
+class Events(generics.ListAPIView[Event]):
+    """Every move from a state to the next, oldest first: of your own things; maintainers see all."""
+
+    permission_classes = (IsAuthenticated,)
+    serializer_class = EventOutput
+    filterset_class = EventFilter
+    ordering = ("id",)
+
+    def get_queryset(self) -> QuerySet[Event]:
+        return visible.events(self.request.user)
