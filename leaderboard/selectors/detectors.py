@@ -38,6 +38,10 @@ class WindowPeriods:
     past: Scores
     whole: Scores
 
+    @property
+    def all(self) -> tuple[Scores, Scores, Scores]:
+        return self.next, self.past, self.whole
+
 
 @dataclass(frozen=True)
 class GeneratorScores:

@@ -1,0 +1,49 @@
+"""The heat map of first contact: detectors × generators in release order."""
+
+from __future__ import annotations
+
+from html import escape
+
+from leaderboard.charts import figure
+from leaderboard.selectors.boards import ContactRow, FirstContact
+from leaderboard.selectors.timelines import TimelineGenerator
+
+ROW_PX, MARGIN_PX = 26, 250
+
+
+def first_contact_figure(contact: FirstContact) -> figure.Figure:
+    """The best detector is on top; a line divides the windows."""
+    rows, generators = contact.rows, contact.generators
+    borders = [
+        figure.line(x - 0.5, -0.5, x - 0.5, len(rows) - 0.5, width=2, color=figure.PAPER)
+        for x in range(1, len(generators))
+        if generators[x].window != generators[x - 1].window
+    ]
+    return {
+        "data": [
+            figure.auroc_heatmap(
+                [[cell.value for cell in row.cells] for row in rows],
+                [[_hover(row, g, x) for x, g in enumerate(generators)] for row in rows],
+            )
+        ],
+        "layout": {
+            "title": figure.title("AUROC at first contact", simulated=contact.benchmark.corpus.simulated),
+            "height": ROW_PX * len(rows) + MARGIN_PX,
+            "margin": {"l": 8, "r": 8, "t": 40, "b": 8},
+            "xaxis": figure.category_axis(
+                [figure.short(escape(g.name)) for g in generators], tickangle=-55, automargin=True
+            ),
+            "yaxis": figure.category_axis(
+                [figure.short(escape(row.entry.name)) for row in rows], autorange="reversed", automargin=True
+            ),
+            "shapes": borders,
+        },
+    }
+
+
+def _hover(row: ContactRow, generator: TimelineGenerator, position: int) -> str:
+    cell = row.cells[position]
+    return (
+        f"{escape(row.entry.name)}<br>{escape(generator.name)}, {generator.release_date.isoformat()}<br>"
+        f"AUROC {figure.number(cell.value)}{figure.interval(cell.low, cell.high)}"
+    )

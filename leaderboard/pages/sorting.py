@@ -1,0 +1,59 @@
+"""Sorting a board by a column, with links that need no script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from leaderboard.selectors.boards import BoardRow
+
+# By the headline, highest first: the order of the ranking.
+DEFAULT = "-next"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A header that sorts: ``link`` is the order that a click asks for."""
+
+    link: str
+    aria_sort: str
+
+
+def keys(n_forecasts: int) -> dict[str, tuple[Callable[[BoardRow], Any], bool]]:
+    """Each column's key, and whether its first click puts the highest on top."""
+
+    def forecast(position: int) -> Callable[[BoardRow], float | None]:
+        return lambda row: row.windows[position].value
+
+    return {
+        "next": (lambda row: row.entry.next.estimate.value, True),
+        "past": (lambda row: row.entry.past.estimate.value, True),
+        "whole": (lambda row: row.entry.whole.estimate.value, True),
+        "name": (lambda row: row.entry.name.casefold(), False),
+        "cost": (lambda row: row.steps.cost_s, False),
+        **{f"w{position + 1}": (forecast(position), True) for position in range(n_forecasts)},
+    }
+
+
+def known_order(order: str, n_forecasts: int) -> str:
+    """``order`` (a column, with "-" for highest first) if there is such a column, else the default."""
+    return order if order.removeprefix("-") in keys(n_forecasts) else DEFAULT
+
+
+def sort_rows(rows: Sequence[BoardRow], order: str, n_forecasts: int) -> list[BoardRow]:
+    """Rows by a known order. Those without a value come last, whichever way."""
+    key, _ = keys(n_forecasts)[order.removeprefix("-")]
+    present = [row for row in rows if key(row) is not None]
+    missing = [row for row in rows if key(row) is None]
+    return sorted(present, key=key, reverse=order.startswith("-")) + missing
+
+
+def columns(order: str, n_forecasts: int) -> dict[str, Column]:
+    """The state of every sortable header under ``order``."""
+    result = {}
+    for name, (_, high_first) in keys(n_forecasts).items():
+        first, second = (f"-{name}", name) if high_first else (name, f"-{name}")
+        sorted_as = {f"-{name}": "descending", name: "ascending"}.get(order, "none")
+        result[name] = Column(second if order == first else first, sorted_as)
+    return result

@@ -1,0 +1,173 @@
+"""How numbers, times, states and charts are written on pages."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from django import template
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from leaderboard.charts import scale
+from leaderboard.pages.theme import THEMES, theme_of
+from leaderboard.selectors.estimates import Estimate
+from protocols.errors import CATALOGUE, ErrorEntry
+
+register = template.Library()
+
+MISSING = mark_safe('<span class="missing" title="no value">–</span>')
+THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
+MINUS = "\N{MINUS SIGN}"
+
+WHISKER_WIDTH, WHISKER_HEIGHT, WHISKER_PAD = 96, 14, 4
+
+# The shape beside the name of a state, so that colour is never the only sign.
+STATE_SIGNS = {
+    "succeeded": "✓",
+    "accepted": "✓",
+    "published": "✓",
+    "running": "▸",
+    "checking": "▸",
+    "uploading": "▸",
+    "failed": "✕",
+    "rejected": "✕",
+    "cancelled": "∅",
+    "withdrawn": "∅",
+    "sealed": "◆",
+}
+STATE_TONES = {
+    "succeeded": "good",
+    "accepted": "good",
+    "published": "good",
+    "running": "live",
+    "checking": "live",
+    "uploading": "live",
+    "failed": "bad",
+    "rejected": "bad",
+}
+
+
+@register.filter
+def score(value: float | None) -> str | SafeString:
+    """A fraction of 1 with three decimals."""
+    return MISSING if value is None else f"{value:.3f}"
+
+
+@register.filter
+def signed(value: float | None) -> str | SafeString:
+    """A difference with its sign."""
+    return MISSING if value is None else f"{value:+.3f}".replace("-", MINUS)
+
+
+@register.filter
+def interval(estimate: Estimate) -> str:
+    """The bounds of a 95 % interval, or nothing."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"{estimate.low:.3f}–{estimate.high:.3f}"
+
+
+@register.filter
+def seconds(value: float | None) -> str | SafeString:
+    """Seconds: whole ones with thousands apart, one decimal below ten."""
+    if value is None:
+        return MISSING
+    return f"{value:.1f}" if value < 10 else f"{value:,.0f}".replace(",", THIN_SPACE)
+
+
+@register.filter
+def count(value: int | None) -> str | SafeString:
+    """A whole number with thousands apart."""
+    return MISSING if value is None else f"{value:,}".replace(",", THIN_SPACE)
+
+
+@register.filter
+def percent(share: float) -> str:
+    return f"{share:.0%}"
+
+
+@register.filter
+def day(value: date | datetime | None) -> SafeString:
+    """An ISO date."""
+    if value is None:
+        return MISSING
+    return format_html('<time datetime="{0}">{0}</time>', value.strftime("%Y-%m-%d"))
+
+
+@register.filter
+def moment(value: datetime | None) -> SafeString:
+    """An ISO date with the time of day in UTC."""
+    if value is None:
+        return MISSING
+    utc = value.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}">{} <span class="clock">{}</span></time>',
+        utc.isoformat(timespec="seconds"),
+        utc.strftime("%Y-%m-%d"),
+        utc.strftime("%H:%M:%S"),
+    )
+
+
+@register.filter
+def heat(value: float | None) -> SafeString:
+    """The style of a table cell that shows an AUROC in the charts' colour scale."""
+    if value is None:
+        return mark_safe("")
+    background = scale.colour(value)
+    return format_html(
+        ' style="background:{};color:{}"',
+        scale.hex_code(background),
+        scale.hex_code(scale.ink_on(background)),
+    )
+
+
+@register.inclusion_tag("parts/whisker.html")
+def whisker(estimate: Estimate, floor: float) -> dict[str, Any]:
+    """An estimate as a dot on its interval, over an axis from ``floor`` to 1 with ticks at chance and 1."""
+
+    def place(value: float) -> float:
+        inner = WHISKER_WIDTH - 2 * WHISKER_PAD
+        return round(WHISKER_PAD + inner * (value - floor) / (1 - floor), 1)
+
+    ends = [estimate.low, estimate.value, estimate.high]
+    return {
+        "width": WHISKER_WIDTH,
+        "height": WHISKER_HEIGHT,
+        "middle": WHISKER_HEIGHT / 2,
+        "ticks": [place(tick) for tick in (0.5, 0.75, 1.0)],
+        "low": None if estimate.low is None else place(estimate.low),
+        "value": None if estimate.value is None else place(estimate.value),
+        "high": None if estimate.high is None else place(estimate.high),
+        "known": None not in ends,
+    }
+
+
+@register.inclusion_tag("parts/state.html")
+def state(name: str) -> dict[str, str]:
+    """The name of a state with its sign."""
+    return {"name": name, "sign": STATE_SIGNS.get(name, "·"), "tone": STATE_TONES.get(name, "idle")}
+
+
+@register.simple_tag
+def fault(code: str) -> ErrorEntry | None:
+    """What the catalogue says of an error code."""
+    return CATALOGUE.get(code)
+
+
+@register.inclusion_tag("parts/chart.html")
+def chart(figure: dict[str, Any], name: str, summary: str) -> dict[str, Any]:
+    """A figure for the page's script to draw. ``summary`` says in a sentence what it shows."""
+    return {"figure": figure, "name": name, "data_id": f"{name}-data", "summary": summary}
+
+
+@register.simple_tag(takes_context=True)
+def current_theme(context: template.Context) -> str:
+    request: HttpRequest | None = context.get("request")
+    return theme_of(request) if request else THEMES[0]
+
+
+@register.simple_tag
+def themes() -> tuple[str, ...]:
+    return THEMES
