@@ -25,7 +25,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from protocols.errors import CATALOGUE, Owner, RequestError, TidemarkError
+from protocols.errors import CATALOGUE, ErrorEntry, Owner, RequestError, TidemarkError
 
 STATUS_OF_OWNER = {Owner.CALLER: 400, Owner.PARTICIPANT: 400, Owner.MAINTAINER: 409, Owner.PLATFORM: 503}
 STATUS = {
@@ -33,6 +33,8 @@ STATUS = {
     "authentication_failed": 401,
     "permission_denied": 403,
     "not_found": 404,
+    "method_not_allowed": 405,
+    "not_acceptable": 406,
     "conflict": 409,
     "illegal_transition": 409,
     "upload_offset": 409,
@@ -41,9 +43,17 @@ STATUS = {
     "upload_version": 412,
     "body_too_large": 413,
     "upload_size": 413,
+    "unsupported_media_type": 415,
     "upload_locked": 423,
+    "throttled": 429,
+    "error": 500,
     "storage_full": 507,
 }
+
+
+def status_of(entry: ErrorEntry) -> int:
+    """The HTTP status with which a request that raises this error is answered."""
+    return STATUS.get(entry.code, STATUS_OF_OWNER[entry.owner])
 
 
 class Fault(exceptions.APIException):
@@ -51,7 +61,7 @@ class Fault(exceptions.APIException):
 
     def __init__(self, error: TidemarkError) -> None:
         super().__init__(error.detail, error.code)
-        self.status_code = STATUS.get(error.code, STATUS_OF_OWNER[error.owner])
+        self.status_code = status_of(error.entry)
         if self.status_code == 401:
             self.auth_header = "Token"
 
