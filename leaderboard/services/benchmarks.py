@@ -43,7 +43,9 @@ def benchmark_create(
     """
     if Benchmark.objects.filter(slug=slug).exists():
         raise RequestError("conflict", f"There is a benchmark {slug!r} already.")
-    merged = {phase: values | (budgets or {}).get(phase, {}) for phase, values in default_budgets().items()}
+    merged = {
+        phase: values | dict((budgets or {}).get(phase, {})) for phase, values in default_budgets().items()
+    }
     return Benchmark.objects.create(slug=slug, name=name, corpus=corpus, budgets=merged, **parameters)
 
 
