@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import requests
@@ -18,7 +19,8 @@ from protocols.errors import PlatformError
 class Engine:
     """What the sandbox must know of an engine to ask it for the same thing in its own way.
 
-    ``runtime`` is the name of the OCI runtime that it uses unless told otherwise.
+    ``runtime`` is the name of the OCI runtime that it uses unless told otherwise, ``seccomp`` the
+    file of its system call filter where the sandbox has to tighten it (on Podman).
     """
 
     name: Literal["docker", "podman"]
@@ -27,6 +29,7 @@ class Engine:
     version: str
     cpus: int
     runtime: str
+    seccomp: Path | None = None
 
     @property
     def major(self) -> int:
@@ -57,10 +60,12 @@ def connect(docker_host: str, *, timeout_s: float = 60) -> tuple[DockerClient, E
         try:
             version: dict[str, Any] = client.version()
             info: dict[str, Any] = client.info()
+            engine = describe(docker_host, version, info)
+            if engine.name == "podman":
+                engine = replace(engine, seccomp=_podman_seccomp(client))
         except BaseException:
             client.close()
             raise
-    engine = describe(docker_host, version, info)
     missing = unenforced(engine, info)
     if missing:
         client.close()
@@ -70,6 +75,19 @@ def connect(docker_host: str, *, timeout_s: float = 60) -> tuple[DockerClient, E
             "Use an engine with cgroup v2 and these controllers delegated, or run it as root.",
         )
     return client, engine
+
+
+def _podman_seccomp(client: DockerClient) -> Path:
+    # Podman tells it in its own API alone.
+    response = client.api.get(f"{client.api.base_url}/v4.0.0/libpod/info")
+    response.raise_for_status()
+    path = Path(response.json()["host"]["security"].get("seccompProfilePath") or "missing")
+    if not path.is_file():
+        raise PlatformError(
+            "engine_error",
+            "Podman names no seccomp profile on this machine; install the package containers-common.",
+        )
+    return path
 
 
 def describe(docker_host: str, version: dict[str, Any], info: dict[str, Any]) -> Engine:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import threading
-from collections.abc import Iterable
+from typing import Any
+
+from docker.utils.socket import frames_iter
 
 # Kept of a container's output: enough for a stack trace, little to hold in a database row.
 TAIL_BYTES = 16 * 1024
@@ -88,23 +90,25 @@ class Log:
 
 
 class LogReader(threading.Thread):
-    """Feeds an engine's stream to a ``Log`` until it ends, which ``ended`` tells.
+    """Feeds what an engine sends over ``socket`` to a ``Log`` until its end, which ``ended`` tells.
 
     A flood is read to its end too: Podman does not notice a death while its output is stuck.
     """
 
-    def __init__(self, stream: Iterable[bytes], max_bytes: int) -> None:
+    def __init__(self, socket: Any, max_bytes: int) -> None:
         super().__init__(name="container-log", daemon=True)
         self.log = Log(max_bytes)
         self.ended = threading.Event()
-        self._stream = stream
+        self._socket = socket
 
     def run(self) -> None:
         try:
-            for chunk in self._stream:
+            for _, chunk in frames_iter(self._socket, tty=False):
                 self.log.feed(chunk)
         except (OSError, ValueError):
             # The engine closed the stream; the runner asks it for the container's state.
             pass
         finally:
+            # The SDK keeps the response alive at the socket, and only that closes the connection.
+            self._socket._response.close()
             self.ended.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from evaluator.sandbox import tree
 from evaluator.sandbox.engine import Engine, engine_errors
 from evaluator.sandbox.limits import ContainerSpec, User, create_arguments, sandbox_user
 from evaluator.sandbox.logs import LogReader
+from evaluator.sandbox.seccomp import tightened
 from protocols.contract import MAX_OUTPUT_FILES, MAX_STATE_FILES, Phase
 from protocols.errors import ParticipantError, PlatformError
 
@@ -66,6 +68,8 @@ def run(
     user = sandbox_user(engine, os.geteuid(), os.getegid())
     arguments = create_arguments(spec, engine, user)
     _own(spec, user)
+    if engine.seccomp is not None:
+        spec.seccomp.write_text(json.dumps(tightened(json.loads(engine.seccomp.read_bytes()))))
     with engine_errors():
         _refuse_volumes(client, spec.image_id)
         try:
@@ -99,7 +103,7 @@ def _run(
 ) -> Ended:
     container = client.containers.create(**arguments)
     # Attached before the start, or the first lines would be lost: the log is kept nowhere else.
-    reader = LogReader(container.attach(stream=True), spec.budget.log_bytes)
+    reader = LogReader(container.attach_socket(), spec.budget.log_bytes)
     reader.start()
     started = time.monotonic()
     try:

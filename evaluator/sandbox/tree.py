@@ -207,8 +207,9 @@ def remove_tree(root: Path) -> None:
     ``shutil.rmtree`` calls itself for every level. Raises ``PlatformError("storage_full")`` when
     something is left.
     """
-    # Both walk without following links, and neither has a limit on depth.
-    for command in (["chmod", "-R", "u+rwX", "--"], ["rm", "-rf", "--one-file-system", "--"]):
-        done = subprocess.run([*command, str(root)], capture_output=True, text=True, check=False)  # noqa: S603
+    # Files are left as they are, for some may be links into a store.
+    opening = ["find", str(root), "-type", "d", "!", "-perm", "-700", "-exec", "chmod", "u+rwx", "{}", ";"]
+    for command in (opening, ["rm", "-rf", "--one-file-system", "--", str(root)]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         raise PlatformError("storage_full", f"{root} can't be removed: {done.stderr.strip()[:500]}")

@@ -1,0 +1,3 @@
+from tests.engines import engine, engines, podman
+
+__all__ = ["engine", "engines", "podman"]
