@@ -56,18 +56,19 @@ def photograph(radiance: Image, camera: Camera, rng: np.random.Generator) -> Ima
     """
     delivered = len(radiance) // SCENE_SCALE
     sensor_side = delivered * camera.oversampling
-    optical = cv2.resize(radiance, (sensor_side, sensor_side), interpolation=cv2.INTER_AREA)
-    optical = cv2.GaussianBlur(optical, (0, 0), float(rng.uniform(*camera.lens_blur)))
+    optical = cv2.GaussianBlur(_shrink(radiance, sensor_side), (0, 0), float(rng.uniform(*camera.lens_blur)))
     optical = optical * _vignette(sensor_side, float(rng.uniform(0, 0.35)))
-    raw = _expose(_mosaic(optical), camera, rng)
-    linear = _demosaic(raw, camera.edge_aware)
-    if camera.oversampling > 1:
-        linear = cv2.resize(linear, (delivered, delivered), interpolation=cv2.INTER_AREA)
-    encoded = _tone(linear)
+    raw = _expose(_mosaic(np.asarray(optical, np.float32)), camera, rng)
+    encoded = _tone(_shrink(_demosaic(raw, camera.edge_aware), delivered))
     if camera.denoising:
-        encoded = cv2.bilateralFilter(encoded, 5, camera.denoising, 1.0)
+        encoded = np.asarray(cv2.bilateralFilter(encoded, 5, camera.denoising, 1.0), np.float32)
     soft = cv2.GaussianBlur(encoded, (0, 0), 1.0)
-    return np.clip(encoded + camera.sharpening * (encoded - soft), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(encoded + camera.sharpening * (encoded - soft), 0, 1), np.float32)
+
+
+def _shrink(image: Image, side: int) -> Image:
+    """Average over the area of each new pixel, as a sensor or a good resizer does."""
+    return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _vignette(side: int, strength: float) -> Image:
@@ -88,14 +89,14 @@ def _expose(raw: Image, camera: Camera, rng: np.random.Generator) -> Image:
     gain = math.exp(rng.uniform(*np.log(camera.gain)))
     floor = (gain * 0.03) ** 2 + gain * 0.002
     noise = rng.standard_normal(raw.shape, dtype=np.float32)
-    return np.clip(raw + noise * np.sqrt(gain * raw + floor), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(raw + noise * np.sqrt(gain * raw + floor), 0, 1), np.float32)
 
 
 def _demosaic(raw: Image, edge_aware: bool) -> Image:
     # OpenCV names a pattern by its second row: R G / G B is "BayerBG".
     code = cv2.COLOR_BayerBG2RGB_EA if edge_aware else cv2.COLOR_BayerBG2RGB
     samples = np.rint(raw * WHITE_LEVEL).astype(np.uint16)
-    return np.asarray(cv2.demosaicing(samples, code), dtype=np.float32) / WHITE_LEVEL
+    return np.asarray(cv2.demosaicing(samples, code) / np.float32(WHITE_LEVEL), np.float32)
 
 
 def _tone(linear: Image) -> Image:
@@ -103,4 +104,4 @@ def _tone(linear: Image) -> Image:
     encoded = np.where(
         linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-6) ** (1 / 2.4) - 0.055
     )
-    return (0.6 * encoded + 0.4 * encoded**2 * (3 - 2 * encoded)).astype(np.float32)
+    return np.asarray(0.6 * encoded + 0.4 * encoded**2 * (3 - 2 * encoded), np.float32)

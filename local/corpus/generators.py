@@ -45,41 +45,36 @@ class Family:
 # Up-sampling ---------------------------------------------------------------------------
 
 
-def nearest(image: Image, rng: np.random.Generator) -> Image:
+def nearest(image: Image, _rng: np.random.Generator) -> Image:
     """Nearest neighbour ×2 and a 3×3 convolution, as in ProGAN (Karras et al. 2018)."""
-    del rng
     return _convolve(
         _half(image).repeat(2, axis=0).repeat(2, axis=1), np.outer([0.08, 0.84, 0.08], [0.08, 0.84, 0.08])
     )
 
 
-def transposed_convolution(image: Image, rng: np.random.Generator) -> Image:
+def transposed_convolution(image: Image, _rng: np.random.Generator) -> Image:
     """Stride 2, kernel 3: uneven overlap makes a checkerboard (Odena, Dumoulin, Olah 2016)."""
-    del rng
     kernel = np.outer([0.5, 1, 0.5], [0.5, 1, 0.5])
     learned = np.random.default_rng(3).normal(scale=0.035, size=(3, 3))
     return _convolve(_zero_insertion(_half(image)), kernel + learned)
 
 
-def zero_insertion(image: Image, rng: np.random.Generator) -> Image:
+def zero_insertion(image: Image, _rng: np.random.Generator) -> Image:
     """Zeros between pixels and a low-pass that lets part of the replica through (AutoGAN)."""
-    del rng
     taps = np.array([0.06, 0.5, 0.88, 0.5, 0.06])
     return _convolve(_zero_insertion(_half(image)), np.outer(taps, taps))
 
 
-def sub_pixel_shuffle(image: Image, rng: np.random.Generator) -> Image:
+def sub_pixel_shuffle(image: Image, _rng: np.random.Generator) -> Image:
     """Four phases from four filters, interleaved (Shi et al. 2016; artefact: Aitken et al. 2017)."""
-    del rng
     small = _half(image)
     filters = np.random.default_rng(4)
+    phases = np.array([[0.25, 0.75, 0.0], [0.0, 0.75, 0.25]])
     result = np.empty_like(image)
     for row in (0, 1):
         for column in (0, 1):
-            taps = np.outer(
-                *[[0.25, 0.75, 0.0] if phase == 0 else [0.0, 0.75, 0.25] for phase in (row, column)]
-            )
-            result[row::2, column::2] = _convolve(small, taps + filters.normal(scale=0.02, size=(3, 3)))
+            kernel = np.outer(phases[row], phases[column]) + filters.normal(scale=0.02, size=(3, 3))
+            result[row::2, column::2] = _convolve(small, kernel)
     return result
 
 
@@ -89,17 +84,15 @@ def bilinear(image: Image, rng: np.random.Generator) -> Image:
     return _resize(_half(image), len(image), cv2.INTER_LINEAR) + 0.006 * noise
 
 
-def bicubic(image: Image, rng: np.random.Generator) -> Image:
+def bicubic(image: Image, _rng: np.random.Generator) -> Image:
     """A super-resolution stage that starts from bicubic ×4 and sharpens (Dong et al. 2014)."""
-    del rng
     small = _resize(image, len(image) // 4, cv2.INTER_AREA)
     large = _resize(small, len(image), cv2.INTER_CUBIC)
     return large + 1.2 * (large - cv2.GaussianBlur(large, (0, 0), 2.0))
 
 
-def alias_free(image: Image, rng: np.random.Generator) -> Image:
+def alias_free(image: Image, _rng: np.random.Generator) -> Image:
     """Every signal band-limited below Nyquist by a Kaiser low-pass (StyleGAN3, Karras et al. 2021)."""
-    del rng
     taps = np.sinc(0.6 * np.arange(-6, 7)) * np.kaiser(13, 5.0)
     taps /= taps.sum()
     return np.asarray(cv2.sepFilter2D(image, -1, taps, taps), dtype=np.float32)
@@ -119,9 +112,8 @@ def spectral_regularised(image: Image, rng: np.random.Generator) -> Image:
 # Quantisation --------------------------------------------------------------------------
 
 
-def vector_quantised(image: Image, rng: np.random.Generator) -> Image:
+def vector_quantised(image: Image, _rng: np.random.Generator) -> Image:
     """4×4 patches from a codebook, smoothed by the decoder (VQ-VAE, van den Oord et al. 2017)."""
-    del rng
     side = len(image)
     mean = _resize(image, side // 4, cv2.INTER_AREA)
     smooth = _resize(mean, side, cv2.INTER_LINEAR)
@@ -132,9 +124,8 @@ def vector_quantised(image: Image, rng: np.random.Generator) -> Image:
     return np.asarray(smooth + detail.transpose(0, 2, 1, 3, 4).reshape(image.shape), dtype=np.float32)
 
 
-def block_dct(image: Image, rng: np.random.Generator) -> Image:
+def block_dct(image: Image, _rng: np.random.Generator) -> Image:
     """8×8 DCT coefficients drawn from a coarse alphabet (DCTransformer, Nash et al. 2021)."""
-    del rng
     frequency = np.add.outer(np.arange(8), np.arange(8))
     step = (0.05 + 0.03 * frequency)[None, :, None, :, None]
     return _from_dct(np.rint(_to_dct(image) / step) * step)
@@ -143,8 +134,8 @@ def block_dct(image: Image, rng: np.random.Generator) -> Image:
 def patch_attention(image: Image, rng: np.random.Generator) -> Image:
     """16×16 tokens that agree on content and not quite on level (TransGAN, Jiang et al. 2021)."""
     tokens = len(image) // 16
-    gain = 1 + rng.normal(scale=0.04, size=(tokens, tokens, 3))
-    offset = rng.normal(scale=0.015, size=(tokens, tokens, 3))
+    gain = 1 + rng.normal(scale=0.06, size=(tokens, tokens, 3))
+    offset = rng.normal(scale=0.02, size=(tokens, tokens, 3))
     gain, offset = (x.repeat(16, axis=0).repeat(16, axis=1) for x in (gain, offset))
     return np.asarray(image * gain + offset, dtype=np.float32)
 
@@ -152,17 +143,15 @@ def patch_attention(image: Image, rng: np.random.Generator) -> Image:
 # Colour --------------------------------------------------------------------------------
 
 
-def normalised_colour(image: Image, rng: np.random.Generator) -> Image:
+def normalised_colour(image: Image, _rng: np.random.Generator) -> Image:
     """Normalisation keeps clear of black, white and pure colours (McCloskey, Albright 2018)."""
-    del rng
     grey = image.mean(axis=2, keepdims=True)
     muted = grey + 0.75 * (image - grey)
     return np.asarray(0.5 + 0.42 * np.tanh((muted - 0.5) / 0.42), dtype=np.float32)
 
 
-def guided(image: Image, rng: np.random.Generator) -> Image:
+def guided(image: Image, _rng: np.random.Generator) -> Image:
     """Strong guidance saturates and over-contrasts around mid-grey (Saharia 2022; Lin 2024)."""
-    del rng
     centred = image - image.mean(axis=(0, 1)) * 0.8
     grey = centred.mean(axis=2, keepdims=True)
     return np.asarray(0.4 + 1.25 * (grey + 1.4 * (centred - grey)), dtype=np.float32)
@@ -171,13 +160,12 @@ def guided(image: Image, rng: np.random.Generator) -> Image:
 # Diffusion -----------------------------------------------------------------------------
 
 
-def latent_decoder(image: Image, rng: np.random.Generator) -> Image:
+def latent_decoder(image: Image, _rng: np.random.Generator) -> Image:
     """An 8× smaller latent of 15 channels a position, decoded (Rombach et al. 2022).
 
     Blur and ringing from the lost coefficients, and the decoder's own weak period-8
     pattern, whose spectral peaks Corvi et al. (2023) report.
     """
-    del rng
     kept = (np.add.outer(np.arange(8), np.arange(8)) < 5)[None, :, None, :, None]
     decoded = (_from_dct(_to_dct(image) * kept) + _shifted(lambda x: _from_dct(_to_dct(x) * kept), image)) / 2
     pattern = np.random.default_rng(8).normal(scale=0.004, size=(8, 8, 1))
@@ -192,9 +180,8 @@ def diffusion(image: Image, rng: np.random.Generator) -> Image:
     return short + 0.004 * rng.standard_normal(image.shape, dtype=np.float32)
 
 
-def over_smoothed(image: Image, rng: np.random.Generator) -> Image:
+def over_smoothed(image: Image, _rng: np.random.Generator) -> Image:
     """A distilled few-step sampler: edges stay, texture goes (bilateral; Tomasi, Manduchi 1998)."""
-    del rng
     return np.asarray(cv2.bilateralFilter(np.clip(image, 0, 1), 7, 0.12, 2.0), dtype=np.float32)
 
 
@@ -377,7 +364,8 @@ def _inverse(spectrum: NDArray[np.complexfloating], side: int) -> Image:
 @functools.cache
 def _radius(side: int) -> Image:
     """Radial frequency in cycles per pixel of every coefficient of ``rfft2``."""
-    return np.hypot(fft.fftfreq(side)[:, None], fft.rfftfreq(side)[None, :]).astype(np.float32)
+    rows, columns = fft.fftfreq(side)[:, None], fft.rfftfreq(side)[None, :]
+    return np.asarray(np.hypot(rows, columns), dtype=np.float32)
 
 
 @functools.cache

@@ -30,6 +30,7 @@ REFLECTANCES = {
     "water": ((0.08, 0.14, 0.20), (0.14, 0.24, 0.31), (0.05, 0.08, 0.12), (0.30, 0.38, 0.42)),
     "cloth": ((0.55, 0.52, 0.48), (0.12, 0.15, 0.24), (0.40, 0.13, 0.11), (0.55, 0.42, 0.16)),
 }
+CLOUD = np.array([0.85, 0.86, 0.88], np.float32)
 SHADOW_OFFSET = 0.012  # of the side
 VERTICES = 14
 
@@ -59,16 +60,17 @@ def render(rng: np.random.Generator, side: int) -> Image:
     radiance = _shade(rng, np.maximum(labels - 1, 0), leaves, (fine, coarse), light)
     if landscape:
         backdrop, ground = _backdrop(rng, side, horizon, (fine, coarse))
-        radiance[~painted] = backdrop[~painted]
+        radiance = np.where(painted[..., None], radiance, backdrop)
         painted |= ground
-    depth = labels.astype(np.float32) / max(len(leaves.radius), 1)
+    depth = labels.astype(np.float32) / np.float32(max(len(leaves.radius), 1))
     radiance *= np.where(painted, _shadows(depth, light), np.float32(1))[..., None]
     if rng.random() < 0.3:
         radiance = _defocus(rng, radiance, depth)
     light_field = 1 + np.float32(0.25) * _smooth_noise(rng, side, exponent=2.0)
     exposure = 0.2 * math.exp(rng.normal(scale=0.35)) / float(radiance.mean())
     tint = exposure * (1 + rng.normal(scale=0.06, size=3))
-    return np.maximum(radiance * light_field[..., None] * tint.astype(np.float32), 0)
+    lit = radiance * light_field[..., None] * tint.astype(np.float32)
+    return np.asarray(np.maximum(lit, 0), dtype=np.float32)
 
 
 def power_law_noise(rng: np.random.Generator, shape: tuple[int, ...], exponent: float) -> Image:
@@ -189,22 +191,27 @@ def _backdrop(
     rng: np.random.Generator, side: int, horizon: float, textures: tuple[Image, Image]
 ) -> tuple[Image, NDArray[np.bool_]]:
     """Sky with clouds above ridges that fade with distance; and the mask of what is ground."""
-    zenith = np.array([0.20, 0.36, 0.72]) * rng.uniform(0.7, 1.2)
+    n_ridges = int(rng.integers(1, 4))
     haze = np.array([0.75, 0.78, 0.82]) * np.exp(rng.normal(scale=[0.15, 0.08, 0.12]))
+    sky = _sky(rng, side, horizon, haze)
+    layer = np.zeros((side, side), np.intp)  # 0 is sky, n_ridges the nearest ridge
+    for ridge in range(1, n_ridges + 1):
+        relief = power_law_noise(rng, (side,), exponent=1.1) * rng.uniform(0.01, 0.08) * side
+        edge = horizon - (n_ridges - ridge) * 0.04 * side + relief
+        layer[np.arange(side)[:, None] > edge[None, :]] = ridge
+    nearness = np.arange(n_ridges + 1) / n_ridges
+    matter = _colours(rng, np.zeros(n_ridges + 1, bool))
+    colours = (matter * nearness[:, None] + 0.7 * haze * (1 - nearness[:, None])).astype(np.float32)
+    texture = np.exp((0.25 * nearness).astype(np.float32)[layer] * (textures[0] + textures[1]))
+    ground = layer > 0
+    return np.where(ground[..., None], colours[layer] * texture[..., None], sky), ground
+
+
+def _sky(rng: np.random.Generator, side: int, horizon: float, haze: NDArray[np.float64]) -> Image:
+    """From the zenith's blue to ``haze`` at the horizon, behind clouds."""
+    zenith = np.array([0.20, 0.36, 0.72]) * rng.uniform(0.7, 1.2)
     lowness = np.minimum(np.arange(side) / max(horizon, 1), 1)[:, None] ** rng.uniform(0.6, 1.6)
-    sky = (zenith * (1 - lowness) + haze * lowness).astype(np.float32)[:, None, :]
+    clear = (zenith * (1 - lowness) + haze * lowness).astype(np.float32)[:, None, :]
     cover = _smooth_noise(rng, side, exponent=1.7) * np.float32(rng.uniform(0.1, 0.5))
     cover = np.clip(cover + np.float32(rng.uniform(-0.3, 0.4)), 0, 0.9)[..., None]
-    radiance = sky + cover * (np.float32([0.85, 0.86, 0.88]) - sky)
-    ground = np.zeros((side, side), bool)
-    rows = np.arange(side)[:, None]
-    n_ridges = int(rng.integers(1, 4))
-    for ridge in range(n_ridges):
-        relief = power_law_noise(rng, (side,), exponent=1.1) * rng.uniform(0.01, 0.08) * side
-        below = rows > (horizon - (n_ridges - 1 - ridge) * 0.04 * side + relief)[None, :]
-        nearness = (ridge + 1) / n_ridges
-        colour = _colours(rng, np.array([False]))[0] * nearness + haze * 0.7 * (1 - nearness)
-        texture = np.exp(np.float32(0.25 * nearness) * (textures[0][below] + textures[1][below]))
-        radiance[below] = texture[:, None] * colour.astype(np.float32)
-        ground |= below
-    return radiance, ground
+    return np.asarray(clear + cover * (CLOUD - clear), dtype=np.float32)
