@@ -55,6 +55,7 @@ core = [
     path("runs/<int:run_id>/", RunDetail.as_view(), name="run"),
     path("steps/<int:step_id>/", StepDetail.as_view(), name="step"),
     path("events/", Events.as_view(), name="events"),
+    path("", include("leaderboard.api.results_urls")),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -62,12 +62,8 @@ def _staircase(generators: tuple[TimelineGenerator, ...], n_rows: int) -> list[d
         max((j + 1 for j, g in enumerate(generators) if g.window is not None and g.window <= k), default=0)
         for k in range(n_rows)
     ]
-    shapes = []
-    for k, edge in enumerate(edges):
-        shapes.append(figure.line(edge - 0.5, k - 0.5, edge - 0.5, k + 0.5, width=2.5))
-        if k + 1 < n_rows:
-            shapes.append(figure.line(edge - 0.5, k + 0.5, edges[k + 1] - 0.5, k + 0.5, width=2.5))
-    return shapes
+    corners = [(edge - 0.5, k + side) for k, edge in enumerate(edges) for side in (-0.5, 0.5)]
+    return figure.path_over_cells(corners)
 
 
 def _cell_hover(detector: Detector, window: int, position: int, generator: TimelineGenerator) -> str:

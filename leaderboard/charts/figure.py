@@ -25,7 +25,6 @@ def title(text: str, *, simulated: bool) -> dict[str, Any]:
         "xanchor": "left",
         "y": 0.98,
         "yanchor": "top",
-        "pad": {"l": 12},
         "font": {"size": 14, "color": INK},
     }
 
@@ -64,13 +63,24 @@ def category_axis(labels: list[str], **more: Any) -> dict[str, Any]:
         "showgrid": False,
         "zeroline": False,
         "ticks": "",
+        "ticklabelstandoff": 6,
         "fixedrange": True,
         **more,
     }
 
 
 def line(x0: float, y0: float, x1: float, y1: float, **style: Any) -> dict[str, Any]:
-    return {"type": "line", "x0": x0, "y0": y0, "x1": x1, "y1": y1, "line": {"color": INK, **style}}
+    return {"type": "line", "x0": x0, "y0": y0, "x1": x1, "y1": y1, "line": style}
+
+
+def path_over_cells(points: list[tuple[float, float]]) -> list[dict[str, Any]]:
+    """A dark line in a light casing, which shows on every colour of the scale and on both themes."""
+    path = "M" + "L".join(f"{x},{y}" for x, y in points)
+    styles = (
+        {"color": scale.hex_code(scale.LIGHT_INK), "width": 5},
+        {"color": scale.hex_code(scale.DARK_INK), "width": 2},
+    )
+    return [{"type": "path", "path": path, "line": style} for style in styles]
 
 
 def short(text: str, n_characters: int = 26) -> str:

@@ -11,6 +11,7 @@ from django.db.models import Prefetch, Q
 from leaderboard.models import Event, Run, Step, Submission
 from leaderboard.selectors.steps import RunSteps, steps_of_runs
 from leaderboard.selectors.visible import may_manage
+from protocols.contract import Phase
 from protocols.states import RUN, SUBMISSION, StepState, SubmissionState, is_final
 
 
@@ -76,8 +77,9 @@ def submission_report(
 ) -> SubmissionReport | None:
     """What ``user`` may see of a submission; ``None`` when that is nothing.
 
-    ``log_step``: the step whose log is wanted; without one, the last that failed. At
-    most five queries.
+    ``log_step``: the training step whose log is wanted; without one, the last that
+    failed. What a container prints while it sees evaluation images is nobody's to read.
+    At most five queries.
     """
     submission = (
         Submission.objects.visible_to(user)
@@ -109,7 +111,7 @@ def submission_report(
 
 
 def _log(runs: tuple[RunReport, ...], step_id: int | None) -> StepLog | None:
-    steps = [step for report in runs for step in report.steps]
+    steps = [step for report in runs for step in report.steps if step.phase == Phase.TRAIN]
     wanted = [step for step in steps if (step.pk == step_id if step_id else step.state == StepState.FAILED)]
     return StepLog(wanted[-1], wanted[-1].log_tail) if wanted else None
 

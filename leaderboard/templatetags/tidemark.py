@@ -21,7 +21,7 @@ MISSING = mark_safe('<span class="missing" title="no value">–</span>')
 THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
 
-WHISKER_WIDTH, WHISKER_HEIGHT, WHISKER_PAD = 96, 14, 4
+WHISKER_WIDTH, WHISKER_HEIGHT, WHISKER_PAD = 108, 14, 4
 
 # The shape beside the name of a state, so that colour is never the only sign.
 STATE_SIGNS = {
@@ -125,22 +125,20 @@ def heat(value: float | None) -> SafeString:
 
 @register.inclusion_tag("parts/whisker.html")
 def whisker(estimate: Estimate, floor: float) -> dict[str, Any]:
-    """An estimate as a dot on its interval, over an axis from ``floor`` to 1 with ticks at chance and 1."""
+    """An estimate as a stroke on the bar of its interval, over an axis from ``floor`` to 1."""
 
     def place(value: float) -> float:
         inner = WHISKER_WIDTH - 2 * WHISKER_PAD
         return round(WHISKER_PAD + inner * (value - floor) / (1 - floor), 1)
 
-    ends = [estimate.low, estimate.value, estimate.high]
     return {
         "width": WHISKER_WIDTH,
         "height": WHISKER_HEIGHT,
-        "middle": WHISKER_HEIGHT / 2,
+        "middle": WHISKER_HEIGHT // 2,
         "ticks": [place(tick) for tick in (0.5, 0.75, 1.0)],
         "low": None if estimate.low is None else place(estimate.low),
         "value": None if estimate.value is None else place(estimate.value),
         "high": None if estimate.high is None else place(estimate.high),
-        "known": None not in ends,
     }
 
 

@@ -330,7 +330,7 @@ class _Board:
             timings=timings,
             started_at=started if state not in (StepState.WAITING, StepState.READY) else None,
             finished_at=started + timedelta(seconds=math.ceil(seconds)) if done and seconds else None,
-            **{"progress": float(done), "log_tail": LOG if done else "", **fields},
+            **{"progress": float(done), "log_tail": LOG if done and phase == Phase.TRAIN else "", **fields},
         )
         factories.EventFactory(submission=None, step=step, old="ready", new=state, actor="worker-1@host")
         return step

@@ -1,0 +1,225 @@
+"""The numbers of the pages: leaderboards, first contact and detectors. Read-only; undefined is null."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from leaderboard.models.base import choices
+from leaderboard.selectors import boards, detectors, visible
+from protocols.contract import Phase
+from protocols.states import RunState, StepState
+
+FRACTION = "From 0 to 1."
+
+
+class EstimateOutput(serializers.Serializer):
+    """A value with its 95 % interval over images."""
+
+    value = serializers.FloatField(allow_null=True)
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+
+
+class AverageOutput(serializers.Serializer):
+    """A period's AUROC, averaged over the ``n_windows`` steps that have a next window."""
+
+    value = serializers.FloatField(source="estimate.value", allow_null=True)
+    low = serializers.FloatField(source="estimate.low", allow_null=True)
+    high = serializers.FloatField(source="estimate.high", allow_null=True)
+    paper_value = serializers.FloatField(
+        allow_null=True, help_text="The paper-compatible mean over all windows, the last one included."
+    )
+    n_windows = serializers.IntegerField()
+
+
+class TimelineGeneratorOutput(serializers.Serializer):
+    slug = serializers.CharField()
+    name = serializers.CharField()
+    family = serializers.CharField()
+    release_date = serializers.DateField()
+    window = serializers.IntegerField(
+        allow_null=True, help_text="Null while it waits for an edition that re-orders."
+    )
+    is_open = serializers.BooleanField(help_text="In the open window: scored, not trained on.")
+
+
+class TimelineWindowOutput(serializers.Serializer):
+    index = serializers.IntegerField()
+    is_open = serializers.BooleanField()
+    generators = serializers.ListField(child=serializers.CharField(), help_text="Slugs, by release.")
+
+    def to_representation(self, window: Any) -> dict[str, Any]:
+        return {
+            "index": window.index,
+            "is_open": window.is_open,
+            "generators": [generator.slug for generator in window.generators],
+        }
+
+
+class TimelineOutput(serializers.Serializer):
+    edition = serializers.IntegerField()
+    n_closed = serializers.IntegerField(help_text="How many windows are trained on.")
+    windows = TimelineWindowOutput(many=True)
+    generators = TimelineGeneratorOutput(many=True)
+
+
+class EntryOutput(serializers.Serializer):
+    """A detector with its best run on the newest edition. Ranks count public entries only."""
+
+    detector = serializers.UUIDField(source="submission_id")
+    name = serializers.CharField()
+    owner = serializers.CharField()
+    is_private = serializers.BooleanField()
+    run = serializers.IntegerField(source="run_id", allow_null=True)
+    run_state = serializers.ChoiceField(choices=choices(RunState), allow_null=True)
+    seed = serializers.IntegerField(allow_null=True)
+    n_seeds = serializers.IntegerField(help_text="Of how many seeds this run is the best.")
+    finished_at = serializers.DateTimeField(allow_null=True)
+    rank = serializers.IntegerField(allow_null=True)
+    rank_best = serializers.IntegerField(
+        allow_null=True, help_text="The best rank that the intervals leave open."
+    )
+    rank_worst = serializers.IntegerField(allow_null=True)
+    next = AverageOutput(help_text="On the window after the last one trained on: the headline.")
+    past = AverageOutput(help_text="On all windows trained on.")
+    whole = AverageOutput(help_text="On past and next together.")
+
+
+class BoardRowOutput(serializers.Serializer):
+    entry = EntryOutput()
+    windows = EstimateOutput(many=True, help_text="Next AUROC on windows 1, 2, … of the timeline.")
+    cost_s = serializers.FloatField(
+        source="steps.cost_s", allow_null=True, help_text="Seconds in containers."
+    )
+    progress = serializers.FloatField(source="steps.progress", help_text=FRACTION)
+    n_done = serializers.IntegerField(source="steps.n_done", help_text="Steps that have succeeded.")
+    n_steps = serializers.IntegerField(source="steps.n_steps")
+
+
+class BenchmarkNumbers(serializers.Serializer):
+    benchmark = serializers.CharField(source="benchmark.slug")
+    simulated = serializers.BooleanField(
+        source="benchmark.corpus.simulated", help_text="The images were made by simulation."
+    )
+    timeline = TimelineOutput(allow_null=True, help_text="Null before the first edition.")
+
+
+class LeaderboardOutput(BenchmarkNumbers):
+    rows = BoardRowOutput(many=True, help_text="Best first; without a headline value last.")
+    live = BoardRowOutput(many=True, help_text="Detectors whose results are still to come.")
+
+
+class ContactRowOutput(serializers.Serializer):
+    entry = EntryOutput()
+    cells = EstimateOutput(many=True, help_text="In the order of `generators`.")
+
+
+class FirstContactOutput(BenchmarkNumbers):
+    generators = TimelineGeneratorOutput(many=True)
+    without = TimelineGeneratorOutput(
+        many=True, help_text="The first window, which every detector is trained on from the start."
+    )
+    rows = ContactRowOutput(many=True)
+
+
+class ScoresOutput(serializers.Serializer):
+    auroc = EstimateOutput()
+    average_precision = serializers.FloatField(allow_null=True)
+    accuracy = serializers.FloatField(allow_null=True, help_text="At the threshold 0.5.")
+    tnr = serializers.FloatField(allow_null=True, help_text="Accuracy on reals.")
+    recall = serializers.FloatField(allow_null=True, help_text="Accuracy on fakes.")
+
+
+class WindowPeriodsOutput(serializers.Serializer):
+    window = serializers.IntegerField(help_text="The last window trained on.")
+    next = ScoresOutput()
+    past = ScoresOutput()
+    whole = ScoresOutput()
+
+
+class GeneratorScoresOutput(serializers.Serializer):
+    generator = TimelineGeneratorOutput()
+    before = ScoresOutput(help_text="At first contact.")
+    after = ScoresOutput(help_text="Right after training on its window.")
+    last = ScoresOutput(help_text="After the last window.")
+
+
+class TransferOutput(serializers.Serializer):
+    """Over closed windows; a window's score is the mean AUROC of its generators."""
+
+    forgetting = serializers.FloatField(allow_null=True, help_text="Above 0: it forgot.")
+    backward = serializers.FloatField(allow_null=True, help_text="Below 0: later training hurt.")
+    forward = serializers.FloatField(allow_null=True, help_text="The next window above chance.")
+
+
+class StepCostOutput(serializers.Serializer):
+    window = serializers.IntegerField()
+    phase = serializers.ChoiceField(choices=choices(Phase))
+    state = serializers.ChoiceField(choices=choices(StepState))
+    reused = serializers.BooleanField(help_text="The same work had been done; no container ran.")
+    container_s = serializers.FloatField(allow_null=True)
+    total_s = serializers.FloatField(allow_null=True, help_text="With staging, collecting and scoring.")
+
+
+class DetectorOutput(serializers.Serializer):
+    detector = serializers.UUIDField(source="submission.pk")
+    name = serializers.CharField(source="submission.name")
+    benchmark = serializers.CharField(source="submission.benchmark.slug")
+    simulated = serializers.BooleanField(source="submission.benchmark.corpus.simulated")
+    description = serializers.CharField(source="submission.description")
+    image_id = serializers.CharField(source="submission.image_id", help_text="sha256: of the image's config.")
+    image_bytes = serializers.IntegerField(source="submission.image_bytes")
+    phases = serializers.ListField(
+        source="submission.phases", child=serializers.ChoiceField(choices=choices(Phase))
+    )
+    paper_url = serializers.CharField(source="submission.paper_url")
+    code_url = serializers.CharField(source="submission.code_url")
+    declared_cutoff = serializers.DateField(source="submission.declared_cutoff", allow_null=True)
+    sealed_at = serializers.DateTimeField(source="submission.sealed_at", allow_null=True)
+    entry = EntryOutput(allow_null=True)
+    n_ranked = serializers.IntegerField(help_text="How many detectors the rank is among.")
+    timeline = TimelineOutput(allow_null=True)
+    matrix = serializers.ListField(
+        child=EstimateOutput(many=True),
+        help_text="R: a row for each window trained, a column for each of the timeline's generators.",
+    )
+    periods = WindowPeriodsOutput(many=True)
+    generators = GeneratorScoresOutput(many=True)
+    transfer = TransferOutput(allow_null=True)
+    cost_s = serializers.FloatField(allow_null=True, help_text="Seconds in containers, all steps.")
+    costs = StepCostOutput(many=True)
+
+
+class LeaderboardView(APIView):
+    @extend_schema(responses=LeaderboardOutput, operation_id="leaderboard")
+    def get(self, request: Request, slug: str) -> Response:
+        """The leaderboard on the newest edition: averages over time, ranks, every Next window, cost."""
+        benchmark = get_object_or_404(visible.benchmarks(), slug=slug)
+        return Response(LeaderboardOutput(boards.leaderboard(benchmark, request.user)).data)
+
+
+class FirstContactView(APIView):
+    @extend_schema(responses=FirstContactOutput, operation_id="first_contact")
+    def get(self, request: Request, slug: str) -> Response:
+        """Every detector's AUROC on every generator before it could learn from it."""
+        benchmark = get_object_or_404(visible.benchmarks(), slug=slug)
+        return Response(FirstContactOutput(boards.first_contact(benchmark, request.user)).data)
+
+
+class DetectorView(APIView):
+    @extend_schema(responses=DetectorOutput, operation_id="detector")
+    def get(self, request: Request, submission_id: uuid.UUID) -> Response:
+        """A detector's best run: the matrix R, periods over time, each generator, transfer and cost."""
+        found = detectors.detector(submission_id, request.user)
+        if found is None:
+            raise Http404
+        return Response(DetectorOutput(found).data)
