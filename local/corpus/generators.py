@@ -61,7 +61,7 @@ def transposed_convolution(image: Image, _rng: np.random.Generator) -> Image:
 
 def zero_insertion(image: Image, _rng: np.random.Generator) -> Image:
     """Zeros between pixels and a low-pass that lets part of the replica through (AutoGAN)."""
-    taps = np.array([0.06, 0.5, 0.88, 0.5, 0.06])
+    taps = np.array([0.49, 1.01, 0.49])
     return _convolve(_zero_insertion(_half(image)), np.outer(taps, taps))
 
 
@@ -182,7 +182,7 @@ def diffusion(image: Image, rng: np.random.Generator) -> Image:
 
 def over_smoothed(image: Image, _rng: np.random.Generator) -> Image:
     """A distilled few-step sampler: edges stay, texture goes (bilateral; Tomasi, Manduchi 1998)."""
-    return np.asarray(cv2.bilateralFilter(np.clip(image, 0, 1), 7, 0.12, 2.0), dtype=np.float32)
+    return np.asarray(cv2.bilateralFilter(np.clip(image, 0, 1), 7, 0.25, 2.0), dtype=np.float32)
 
 
 # In the order of their release.

@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -44,6 +44,14 @@ Progress = Callable[[int, int], None]
 class Split(StrEnum):
     TRAIN = "train"
     EVAL = "eval"
+
+
+class Stream(IntEnum):
+    """What random numbers are for."""
+
+    QUALITY = 1
+    REAL = 2
+    GENERATED = 3
 
 
 @dataclass(frozen=True)
@@ -152,14 +160,24 @@ def plan(parameters: Parameters) -> Iterator[Job]:
 
 def make_image(parameters: Parameters, job: Job) -> bytes:
     """The JPEG file of one job: a scene, a camera, the family's trace if any, the encoder."""
-    where = [parameters.seed, list(Split).index(job.split), job.position]
-    rng = np.random.default_rng([*where, 0 if job.family is None else 1])
+    stream = Stream.GENERATED if job.family else Stream.REAL
+    rng = random_stream(parameters, job.split, job.position, stream)
     scene = render(rng, SCENE_SCALE * parameters.side)
     image = photograph(scene, CAMERAS[job.position % len(CAMERAS)], rng)
     if job.family:
         image = job.family.trace(image, rng)
-    quality = np.random.default_rng(where).integers(*JPEG_QUALITY, endpoint=True)
-    return encode(image, int(quality))
+    return encode(image, jpeg_quality(parameters, job.split, job.position))
+
+
+def jpeg_quality(parameters: Parameters, split: Split, position: int) -> int:
+    """The quality, 85 to 98, that the real and the generated image at a position share."""
+    rng = random_stream(parameters, split, position, Stream.QUALITY)
+    return int(rng.integers(*JPEG_QUALITY, endpoint=True))
+
+
+def random_stream(parameters: Parameters, split: Split, position: int, stream: Stream) -> np.random.Generator:
+    """The random numbers of one ``stream`` at one position."""
+    return np.random.default_rng([parameters.seed, list(Split).index(split), position, stream])
 
 
 def encode(image: Image, quality: int) -> bytes:
