@@ -43,40 +43,46 @@ def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
     Entries that vanish meanwhile are skipped. Raises ``IrregularError`` for more than ``MAX_DEPTH``
     levels, for a folder that can't be read and for a name that isn't printable UTF-8.
     """
-    open_folders: list[tuple[str, int, Iterator[os.DirEntry[str]]]] = []
+    open_folders: list[_Folder] = []
     try:
-        _enter(open_folders, "", os.open(root, _DIRECTORY))
+        open_folders.append(_Folder("", os.open(root, _DIRECTORY)))
         while open_folders:
-            prefix, folder, entries = open_folders[-1]
-            entry = next(entries, None)
+            folder = open_folders[-1]
+            entry = next(folder.entries, None)
             if entry is None:
-                os.close(open_folders.pop()[1])
+                open_folders.pop().close()
                 continue
-            path = prefix + entry.name
+            path = folder.prefix + entry.name
             if not path.isprintable():
                 raise IrregularError(f"A name is not printable UTF-8: {path!a}.")
             try:
-                status = os.stat(entry.name, dir_fd=folder, follow_symlinks=False)
+                status = os.stat(entry.name, dir_fd=folder.descriptor, follow_symlinks=False)
                 yield path, status
                 if stat.S_ISDIR(status.st_mode):
                     if len(open_folders) == MAX_DEPTH:
-                        raise IrregularError(f"{path} is more than {MAX_DEPTH} folders deep.")
-                    _enter(open_folders, path + "/", os.open(entry.name, _DIRECTORY, dir_fd=folder))
+                        raise IrregularError(f"{path[:200]} is more than {MAX_DEPTH} folders deep.")
+                    inner = os.open(entry.name, _DIRECTORY, dir_fd=folder.descriptor)
+                    open_folders.append(_Folder(path + "/", inner))
             except PermissionError as error:
                 raise IrregularError(f"The folder {path} can't be read.") from error
             except (FileNotFoundError, NotADirectoryError):
                 continue
     finally:
-        for _, folder, _ in open_folders:
-            os.close(folder)
+        for folder in open_folders:
+            folder.close()
 
 
-def _enter(open_folders: list[tuple[str, int, Iterator[os.DirEntry[str]]]], prefix: str, folder: int) -> None:
-    try:
-        open_folders.append((prefix, folder, os.scandir(folder)))
-    except BaseException:
-        os.close(folder)
-        raise
+class _Folder:
+    """A folder that a walk is in the middle of; owns ``descriptor``."""
+
+    def __init__(self, prefix: str, descriptor: int) -> None:
+        self.prefix = prefix
+        self.descriptor = descriptor
+        self.entries = os.scandir(descriptor)
+
+    def close(self) -> None:
+        self.entries.close()
+        os.close(self.descriptor)
 
 
 def size_of(status: os.stat_result) -> int:

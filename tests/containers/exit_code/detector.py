@@ -1,0 +1,3 @@
+"""Fails."""
+
+raise ValueError("the detector has a bug")

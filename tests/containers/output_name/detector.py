@@ -1,0 +1,5 @@
+"""Leaves a file whose name is no text."""
+
+import os
+
+os.close(os.open(b"/bench/output/\xff\n", os.O_CREAT | os.O_WRONLY))

@@ -1,0 +1,3 @@
+"""Writes nothing."""
+
+pass

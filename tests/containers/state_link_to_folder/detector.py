@@ -1,0 +1,5 @@
+"""Leaves a link by which a walk would leave the state."""
+
+from pathlib import Path
+
+Path("/bench/state/root").symlink_to("/")
