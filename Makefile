@@ -19,10 +19,11 @@ $(STAMP): pyproject.toml requirements.lock
 		{ echo "Tidemark needs Python 3.11 or newer as $(PYTHON): make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory debian PACKAGE=python3-venv
 	@echo "Making the Python environment in $(VENV) …"
-	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
+	@began=$$(date +%s) && \
+	{ test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV); } && \
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock && \
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . && \
+	echo $$(( $$(date +%s) - began )) > $@
 
 lock: ## write requirements.lock anew from pyproject.toml, with the newest versions
 	$(PYTHON) -m venv --clear build/lock

@@ -11,8 +11,13 @@ from local.stack import StackError, home_folder, stack
 from local.terminal import fail, say, until_interrupted
 
 
+def port_and_workers() -> tuple[int, int]:
+    """What the environment sets, or port 8000 and one worker."""
+    return int(os.environ.get("PORT") or 8000), int(os.environ.get("WORKERS") or 1)
+
+
 def main() -> int:
-    port, workers = int(os.environ.get("PORT") or 8000), int(os.environ.get("WORKERS") or 1)
+    port, workers = port_and_workers()
     with until_interrupted():
         try:
             with stack(home_folder(), port=port, workers=workers, say=say) as site:

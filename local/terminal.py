@@ -7,8 +7,11 @@ import signal
 from collections.abc import Iterator
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 console = Console(highlight=False)
+# How often a progress bar asks anew, in seconds.
+POLL_S = 1.0
 
 
 def say(sentence: str) -> None:
@@ -44,3 +47,15 @@ def fail(error: Exception) -> int:
     """Say what is wrong, on standard error; the exit code for it."""
     Console(stderr=True, highlight=False).print(f"{error}", style="red", markup=False, soft_wrap=True)
     return 1
+
+
+def bars() -> Progress:
+    """Progress bars with a description, a share, the time so far and what is going on (``activity``)."""
+    return Progress(
+        TextColumn("{task.description:<18}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[activity]}", markup=False),
+        console=console,
+    )

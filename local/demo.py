@@ -1,0 +1,134 @@
+"""``make demo``: the whole benchmark on this machine, through the public REST API.
+
+It brings the stack up, builds the reference detectors, makes the simulated corpus (or takes the
+folder that ``CORPUS`` names), and then does what maintainers and submitters do. Each step first
+asks whether it is done already, so a second run goes on where the first one stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from local.client import Api
+from local.corpus.writer import make_corpus
+from local.images import ensure_detector, save
+from local.maintainer import CorpusFolder, open_benchmark, publish_corpus
+from local.serve import port_and_workers
+from local.stack import ROOT, Stack, home_folder, stack
+from local.submitter import print_ranking, submit, watch
+from local.terminal import bars, fail, say, until_interrupted
+
+DETECTORS = ("constant", "durall-spectrum", "cifake-cnn")
+# On real images there is time for a detector of today's size.
+DETECTORS_ON_REAL_IMAGES = (*DETECTORS, "npr")
+ABOUT_SIMULATED = (
+    "Simulated: images made by programs that imitate one documented trace of a generator each. "
+    "Scores on them say nothing about real generators."
+)
+INSTALLED = ROOT / ".venv" / ".set-up"
+
+
+class DemoError(RuntimeError):
+    """The demo can't go on; the message says why."""
+
+
+@dataclass
+class Times:
+    """Wall time of each part in seconds, in the order in which they ran."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def measure(self, part: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.seconds[part] = time.monotonic() - began
+
+
+def main() -> int:
+    times = Times()
+    if INSTALLED.exists() and (seconds := INSTALLED.read_text().strip()):
+        times.seconds["install"] = float(seconds)
+    port, workers = port_and_workers()
+    with until_interrupted():
+        try:
+            with contextlib.ExitStack() as parts:
+                with times.measure("start"):
+                    site = parts.enter_context(stack(home_folder(), port=port, workers=workers, say=say))
+                run(site, times)
+                say(f"\nThe site is at {site.url} (API: {site.url}/api/docs/). Ctrl-C stops everything.")
+                signal.pause()
+        except (RuntimeError, httpx.TransportError) as error:
+            return fail(error)
+    return 0
+
+
+def run(site: Stack, times: Times) -> None:
+    """Everything between a running stack and the printed ranking."""
+    given = os.environ.get("CORPUS")
+    detectors = DETECTORS_ON_REAL_IMAGES if given else DETECTORS
+    with times.measure("build"):
+        archives = [_archive(site, name) for name in detectors]
+    with times.measure("corpus"):
+        folder = (
+            _given_corpus(Path(given)) if given else _simulated_corpus(site.home / "corpora" / "simulated")
+        )
+    with Api(site.url, _token(site)) as api, times.measure("run"):
+        publish_corpus(api, folder)
+        open_benchmark(api, folder)
+        submissions = [submit(api, folder.slug, name, archive) for name, archive in archives]
+        watch(api, submissions)
+        print_ranking(api, folder.slug)
+    say("Wall time: " + ", ".join(f"{part} {seconds:.0f} s" for part, seconds in times.seconds.items()))
+
+
+def _archive(site: Stack, detector: str) -> tuple[str, Path]:
+    """Build a reference detector and save it as the archive that a submitter would upload."""
+    archive = site.home / "images" / f"{detector}.tar"
+    save(site.engine, ensure_detector(site.engine, detector, say), archive)
+    return detector, archive
+
+
+def _given_corpus(path: Path) -> CorpusFolder:
+    if not (path / "generators.csv").is_file():
+        raise DemoError(
+            f"{path} holds no generators.csv: docs/operate.md shows the layout of a corpus folder."
+        )
+    path = path.resolve()
+    slug = "".join(c if c.isalnum() else "-" for c in path.name.lower())
+    return CorpusFolder(path, slug, path.name, f"Images from the folder {path.name}.", simulated=False)
+
+
+def _simulated_corpus(path: Path) -> CorpusFolder:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with bars() as progress:
+        bar = progress.add_task("Simulating images", activity="")
+        make_corpus(
+            path,
+            workers=os.cpu_count() or 1,
+            progress=lambda done, total: progress.update(bar, completed=done, total=total),
+        )
+    return CorpusFolder(path, path.name, "Simulated generators", ABOUT_SIMULATED, simulated=True)
+
+
+def _token(site: Stack) -> str:
+    """A maintainer's token, the one thing that has to come from the operator and not from the API."""
+    command = [sys.executable, str(ROOT / "manage.py"), "create_token", "demo", "--maintainer", "--days=1"]
+    done = subprocess.run(command, env=site.env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DemoError(f"manage.py create_token failed:\n{done.stderr}")
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""What a submitter does through the API: enter a detector, watch it run, look at the ranking."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from local.client import Api, Json, why
+from local.terminal import POLL_S, bars, console, say
+
+
+def submit(api: Api, benchmark: str, name: str, archive: Path) -> str:
+    """The id of the submission of this name, with its archive handed in."""
+    mine = api.list("submissions/", benchmark=benchmark, name=name, mine=True)
+    entered = next((row for row in mine if row["state"] not in ("rejected", "withdrawn")), None)
+    submission = entered or api.post(
+        "submissions/",
+        benchmark=benchmark,
+        name=name,
+        description=f"The reference detector in docker/detectors/{name}/.",
+    )
+    if submission["state"] in ("draft", "uploading"):
+        with bars() as progress:
+            bar = progress.add_task(f"Uploading {name}", activity="")
+            upload = api.upload(archive, lambda sent, size: progress.update(bar, completed=sent, total=size))
+        api.post(f"submissions/{submission['id']}/upload/", upload=upload)
+    return str(submission["id"])
+
+
+def watch(api: Api, submissions: Sequence[str]) -> None:
+    """Show every detector's progress until none has anything left to run."""
+    with bars() as progress:
+        shown = {submission: progress.add_task("…", total=1.0, activity="") for submission in submissions}
+        live = list(submissions)
+        while live:
+            for submission in list(live):
+                row = api.get(f"submissions/{submission}/")
+                done, activity, over = _standing(row)
+                progress.update(shown[submission], description=row["name"], completed=done, activity=activity)
+                if over:
+                    live.remove(submission)
+            time.sleep(POLL_S if live else 0)
+
+
+def _standing(submission: Json) -> tuple[float, str, bool]:
+    """How far a submission is from 0 to 1, what it does, and whether that is all."""
+    if submission["state"] != "accepted" or not submission["runs"]:
+        over = submission["state"] in ("rejected", "withdrawn")
+        return 0.0, why(submission) if over else submission["activity"] or submission["state"], over
+    run = submission["runs"][0]
+    steps = run["steps"]
+    finished = sum(step["state"] == "succeeded" for step in steps)
+    activity = f"{finished}/{len(steps)} steps"
+    for step in steps:
+        if step["state"] == "running":
+            activity += f", {step['phase']} window {step['window']} {step['activity']}"
+    if run["finished_at"]:
+        activity = f"{finished}/{len(steps)} steps, {run['state']}"
+        if run["error"]:
+            activity += f": {why(run)}"
+    return run["progress"] or 0.0, activity, run["finished_at"] is not None
+
+
+def print_ranking(api: Api, benchmark: str) -> None:
+    """The leaderboard as a table; an undefined value is a dash."""
+    board = api.get(f"benchmarks/{benchmark}/leaderboard/")
+    simulated = ", simulated images" if board["simulated"] else ""
+    say(
+        f"\n{benchmark}{simulated}: AUROC in %, averaged over time; Next with its 95 % interval and by window"
+    )
+    n_windows = max((len(row["windows"]) for row in board["rows"]), default=0)
+    table = Table("Rank", "Detector")
+    headings = ["Next", "Past", "Whole", *(f"w{index}" for index in range(1, n_windows + 1)), "Cost"]
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in board["rows"]:
+        entry = row["entry"]
+        averages = [_with_interval(entry["next"]), _percent(entry["past"]["value"])]
+        averages.append(_percent(entry["whole"]["value"]))
+        windows = [_percent(window["value"]) for window in row["windows"]]
+        cost = "–" if row["cost_s"] is None else f"{row['cost_s']:.0f} s"
+        table.add_row(_rank(entry), entry["name"], *averages, *windows, cost)
+    console.print(table)
+
+
+def _rank(entry: Json) -> str:
+    best, worst = entry["rank_best"], entry["rank_worst"]
+    if best is None:
+        return "–"
+    return str(best) if best == worst else f"{best}–{worst}"
+
+
+def _with_interval(estimate: Json) -> str:
+    if estimate["low"] is None:
+        return _percent(estimate["value"])
+    return f"{_percent(estimate['value'])} [{_percent(estimate['low'])}, {_percent(estimate['high'])}]"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
