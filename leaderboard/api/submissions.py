@@ -158,8 +158,12 @@ def runs_with_progress(user: Any) -> QuerySet[Run]:
     return visible.runs(user).annotate(progress=Avg("steps__progress"))
 
 
+def runs_with_steps(user: Any) -> QuerySet[Run]:
+    return runs_with_progress(user).prefetch_related("steps")
+
+
 def run_data(runs: Iterable[Run]) -> list[dict[str, Any]]:
-    """Runs whose steps were prefetched, with the steps' places in the queue."""
+    """Runs and their steps, with the steps' places in the queue."""
     runs = list(runs)
     positions = queue_positions(step for run in runs for step in run.steps.all())
     return RunDetailOutput(runs, many=True, context={"positions": positions}).data
@@ -208,8 +212,7 @@ class SubmissionDetail(generics.GenericAPIView[Submission]):
     def get(self, request: Request, submission_id: uuid.UUID) -> Response:
         """A submission with its runs and their steps."""
         submission = get_object_or_404(visible.submissions(request.user), pk=submission_id)
-        runs = runs_with_progress(request.user).filter(submission=submission)
-        runs = runs.order_by("-created_at").prefetch_related("steps")
+        runs = runs_with_steps(request.user).filter(submission=submission).order_by("-created_at")
         return Response({**SubmissionOutput(submission).data, "runs": run_data(runs)})
 
 
@@ -272,7 +275,7 @@ class RunDetail(generics.GenericAPIView[Run]):
     @extend_schema(responses=RunDetailOutput)
     def get(self, request: Request, run_id: int) -> Response:
         """A run with its steps."""
-        run = get_object_or_404(runs_with_progress(request.user), pk=run_id)
+        run = get_object_or_404(runs_with_steps(request.user), pk=run_id)
         return Response(run_data([run])[0])
 
 

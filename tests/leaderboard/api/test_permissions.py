@@ -229,6 +229,28 @@ CASES: list[Case] = [
     ("GET", "steps/<int:step_id>/", lambda w: f"steps/{w.step.pk}/", nothing, READ),
     ("GET", "steps/<int:step_id>/", lambda w: f"steps/{w.private_step.pk}/", nothing, (404, 404, 200, 200)),
     ("GET", "events/", lambda w: "events/", nothing, (401, 200, 200, 200)),
+    (
+        "GET",
+        "benchmarks/<slug:slug>/leaderboard/",
+        lambda w: f"benchmarks/{w.benchmark.slug}/leaderboard/",
+        nothing,
+        READ,
+    ),
+    (
+        "GET",
+        "benchmarks/<slug:slug>/first-contact/",
+        lambda w: f"benchmarks/{w.benchmark.slug}/first-contact/",
+        nothing,
+        READ,
+    ),
+    ("GET", "detectors/<uuid:submission_id>/", lambda w: f"detectors/{w.public.pk}/", nothing, READ),
+    (
+        "GET",
+        "detectors/<uuid:submission_id>/",
+        lambda w: f"detectors/{w.private.pk}/",
+        nothing,
+        (404, 404, 200, 200),
+    ),
 ]
 
 
