@@ -70,6 +70,14 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Report:
+        lists = {
+            "rejected": [Rejection(**entry) for entry in value["rejected"]],
+            "near_duplicates": [NearDuplicate(**entry) for entry in value["near_duplicates"]],
+        }
+        return cls(**(value | lists))
+
 
 def stable_split(content_hash: str) -> Split:
     """The split of an image that no folder assigns: by its content alone, so it never changes."""

@@ -38,7 +38,7 @@ class Fault:
 def prepare(file: SourceFile) -> Prepared | Fault:
     """Read, decode and encode one file."""
     try:
-        decoded = decode(_read(file.content))
+        decoded = decode(read_content(file.content))
     except DataError as error:
         return Fault(error.code, error.detail)
     height, width = decoded.pixels.shape[:2]
@@ -65,8 +65,11 @@ def freeze(image: tuple[bytes, str, str]) -> bytes:
     return encode(degrade(decode_own(png), content_hash, version))
 
 
-def _read(content: Path | bytes) -> bytes:
-    """At most one byte more than the limit, which is enough for the decoder to refuse it."""
+def read_content(content: Path | bytes) -> bytes:
+    """The bytes of a file: at most one more than the limit, which is enough for the decoder to refuse it.
+
+    Raises ``DataError('image_broken')`` for what is not a plain, readable file.
+    """
     if isinstance(content, bytes):
         return content
     try:
