@@ -21,7 +21,7 @@ from protocols.states import RunState, StepState
 FRACTION = "From 0 to 1."
 
 
-class EstimateOutput(serializers.Serializer):
+class EstimateOutput(serializers.Serializer[Any]):
     """A value with its 95 % interval over images."""
 
     value = serializers.FloatField(allow_null=True)
@@ -29,7 +29,7 @@ class EstimateOutput(serializers.Serializer):
     high = serializers.FloatField(allow_null=True)
 
 
-class AverageOutput(serializers.Serializer):
+class AverageOutput(serializers.Serializer[Any]):
     """A period's AUROC, averaged over the ``n_windows`` steps that have a next window."""
 
     value = serializers.FloatField(source="estimate.value", allow_null=True)
@@ -41,7 +41,7 @@ class AverageOutput(serializers.Serializer):
     n_windows = serializers.IntegerField()
 
 
-class TimelineGeneratorOutput(serializers.Serializer):
+class TimelineGeneratorOutput(serializers.Serializer[Any]):
     slug = serializers.CharField()
     name = serializers.CharField()
     family = serializers.CharField()
@@ -52,7 +52,7 @@ class TimelineGeneratorOutput(serializers.Serializer):
     is_open = serializers.BooleanField(help_text="In the open window: scored, not trained on.")
 
 
-class TimelineWindowOutput(serializers.Serializer):
+class TimelineWindowOutput(serializers.Serializer[Any]):
     index = serializers.IntegerField()
     is_open = serializers.BooleanField()
     generators = serializers.ListField(child=serializers.CharField(), help_text="Slugs, by release.")
@@ -65,14 +65,14 @@ class TimelineWindowOutput(serializers.Serializer):
         }
 
 
-class TimelineOutput(serializers.Serializer):
+class TimelineOutput(serializers.Serializer[Any]):
     edition = serializers.IntegerField()
     n_closed = serializers.IntegerField(help_text="How many windows are trained on.")
     windows = TimelineWindowOutput(many=True)
     generators = TimelineGeneratorOutput(many=True)
 
 
-class EntryOutput(serializers.Serializer):
+class EntryOutput(serializers.Serializer[Any]):
     """A detector with its best run on the newest edition. Ranks count public entries only."""
 
     detector = serializers.UUIDField(source="submission_id")
@@ -94,7 +94,7 @@ class EntryOutput(serializers.Serializer):
     whole = AverageOutput(help_text="On past and next together.")
 
 
-class BoardRowOutput(serializers.Serializer):
+class BoardRowOutput(serializers.Serializer[Any]):
     entry = EntryOutput()
     windows = EstimateOutput(many=True, help_text="Next AUROC on windows 1, 2, … of the timeline.")
     cost_s = serializers.FloatField(
@@ -105,7 +105,7 @@ class BoardRowOutput(serializers.Serializer):
     n_steps = serializers.IntegerField(source="steps.n_steps")
 
 
-class BenchmarkNumbers(serializers.Serializer):
+class BenchmarkNumbers(serializers.Serializer[Any]):
     benchmark = serializers.CharField(source="benchmark.slug")
     simulated = serializers.BooleanField(
         source="benchmark.corpus.simulated", help_text="The images were made by simulation."
@@ -118,7 +118,7 @@ class LeaderboardOutput(BenchmarkNumbers):
     live = BoardRowOutput(many=True, help_text="Detectors whose results are still to come.")
 
 
-class ContactRowOutput(serializers.Serializer):
+class ContactRowOutput(serializers.Serializer[Any]):
     entry = EntryOutput()
     cells = EstimateOutput(many=True, help_text="In the order of `generators`.")
 
@@ -131,7 +131,7 @@ class FirstContactOutput(BenchmarkNumbers):
     rows = ContactRowOutput(many=True)
 
 
-class ScoresOutput(serializers.Serializer):
+class ScoresOutput(serializers.Serializer[Any]):
     auroc = EstimateOutput()
     average_precision = serializers.FloatField(allow_null=True)
     accuracy = serializers.FloatField(allow_null=True, help_text="At the threshold 0.5.")
@@ -139,21 +139,21 @@ class ScoresOutput(serializers.Serializer):
     recall = serializers.FloatField(allow_null=True, help_text="Accuracy on fakes.")
 
 
-class WindowPeriodsOutput(serializers.Serializer):
+class WindowPeriodsOutput(serializers.Serializer[Any]):
     window = serializers.IntegerField(help_text="The last window trained on.")
     next = ScoresOutput()
     past = ScoresOutput()
     whole = ScoresOutput()
 
 
-class GeneratorScoresOutput(serializers.Serializer):
+class GeneratorScoresOutput(serializers.Serializer[Any]):
     generator = TimelineGeneratorOutput()
     before = ScoresOutput(help_text="At first contact.")
     after = ScoresOutput(help_text="Right after training on its window.")
     last = ScoresOutput(help_text="After the last window.")
 
 
-class TransferOutput(serializers.Serializer):
+class TransferOutput(serializers.Serializer[Any]):
     """Over closed windows; a window's score is the mean AUROC of its generators."""
 
     forgetting = serializers.FloatField(allow_null=True, help_text="Above 0: it forgot.")
@@ -161,7 +161,7 @@ class TransferOutput(serializers.Serializer):
     forward = serializers.FloatField(allow_null=True, help_text="The next window above chance.")
 
 
-class StepCostOutput(serializers.Serializer):
+class StepCostOutput(serializers.Serializer[Any]):
     window = serializers.IntegerField()
     phase = serializers.ChoiceField(choices=choices(Phase))
     state = serializers.ChoiceField(choices=choices(StepState))
@@ -170,7 +170,7 @@ class StepCostOutput(serializers.Serializer):
     total_s = serializers.FloatField(allow_null=True, help_text="With staging, collecting and scoring.")
 
 
-class DetectorOutput(serializers.Serializer):
+class DetectorOutput(serializers.Serializer[Any]):
     detector = serializers.UUIDField(source="submission.pk")
     name = serializers.CharField(source="submission.name")
     benchmark = serializers.CharField(source="submission.benchmark.slug")

@@ -21,7 +21,8 @@ STOPS: tuple[tuple[float, Rgb], ...] = (
     (1.0, (239, 233, 172)),
 )
 
-DARK_INK, LIGHT_INK = (16, 21, 27), (255, 255, 255)
+# On any colour one of the two has a contrast of at least √21 = 4.58.
+DARK_INK, LIGHT_INK = (0, 0, 0), (255, 255, 255)
 
 
 def hex_code(rgb: Rgb) -> str:

@@ -10,6 +10,7 @@ from django.views.decorators.vary import vary_on_headers
 from leaderboard.charts.contact import first_contact_figure
 from leaderboard.models import Benchmark
 from leaderboard.pages import sorting
+from leaderboard.pages.requests import HtmxRequest
 from leaderboard.selectors import boards
 
 # The axis of the intervals begins at chance, or at the next tenth below the lowest bound.
@@ -35,7 +36,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @vary_on_headers("HX-Request")
-def leaderboard(request: HttpRequest, slug: str) -> HttpResponse:
+def leaderboard(request: HtmxRequest, slug: str) -> HttpResponse:
     """The whole page, or just the board when htmx asks."""
     board = boards.leaderboard(_benchmark(slug), request.user)
     forecasts = board.timeline.forecasts if board.timeline else ()

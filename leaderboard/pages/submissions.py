@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from leaderboard.models import User
+from leaderboard.pages.requests import HtmxRequest
 from leaderboard.selectors import submissions
 from leaderboard.services.submissions import submission_cancel
 from protocols.errors import RequestError
@@ -29,7 +30,7 @@ def _report(
 
 @require_safe
 @vary_on_headers("HX-Request")
-def submission(request: HttpRequest, submission_id: uuid.UUID) -> HttpResponse:
+def submission(request: HtmxRequest, submission_id: uuid.UUID) -> HttpResponse:
     """The whole page, or just its live part when htmx polls."""
     asked = request.GET.get("log", "")
     report = _report(submission_id, request, log_step=int(asked) if asked.isdecimal() else None)

@@ -51,7 +51,7 @@ class CorpusReport:
 def corpus_report(corpus: Corpus, user: object) -> CorpusReport:
     """Generators and real sources with sealed or published images; maintainers also see those without.
 
-    Five queries.
+    Four queries.
     """
     benchmarks = tuple(corpus.benchmarks.annotate(newest=NEWEST_EDITION))
     window_of = {

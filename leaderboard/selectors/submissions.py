@@ -125,11 +125,9 @@ def submissions_of(user: Any) -> list[SubmissionRow]:
     for run in Run.objects.filter(submission__in=submissions).order_by("created_at"):
         newest[run.submission_id] = run
     steps = steps_of_runs([run.pk for run in newest.values()])
-    return [
-        SubmissionRow(
-            submission,
-            run := newest.get(submission.pk),
-            steps.get(run.pk, RunSteps()) if run else RunSteps(),
-        )
-        for submission in submissions
-    ]
+
+    def row(submission: Submission) -> SubmissionRow:
+        run = newest.get(submission.pk)
+        return SubmissionRow(submission, run, steps.get(run.pk, RunSteps()) if run else RunSteps())
+
+    return [row(submission) for submission in submissions]

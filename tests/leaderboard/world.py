@@ -6,13 +6,26 @@ number on a page is consistent with every other.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from leaderboard.models import Benchmark, Corpus, Edition, Generator, Prediction, Run, Submission, Unit, User
+from leaderboard.models import (
+    Benchmark,
+    Corpus,
+    Edition,
+    Event,
+    Generator,
+    Prediction,
+    Run,
+    Step,
+    Submission,
+    Unit,
+    User,
+)
 from leaderboard.services.scores import run_score, window_score
 from protocols.contract import Phase
 from protocols.states import BatchState, RunState, StepState, SubmissionState
@@ -43,8 +56,9 @@ GENERATORS = [
     ("flow-2", "Rectified flow", "flow", "2024-08-02"),
 ]
 
-# name, skill on what it was trained on, skill on what is new, what it loses a window, seconds a step.
-DETECTORS = [
+# Name, skill on what it was trained on, skill on what is new, what it loses a window, seconds a step.
+DetectorRow = tuple[str, float, float, float, float]
+DETECTORS: list[DetectorRow] = [
     ("npr", 3.2, 1.9, 0.05, 412.0),
     ("durall-spectrum", 2.0, 1.2, 0.3, 38.0),
     ("cifake-cnn", 2.4, 0.7, 0.4, 187.0),
@@ -78,10 +92,13 @@ class World:
     rejected: Submission
 
 
-def build_world(*, simulated: bool = True) -> World:
-    """Fill the database. Every account's password is ``factories.PASSWORD``."""
+def build_world(*, simulated: bool = True, n_detectors: int = len(DETECTORS)) -> World:
+    """Fill the database. The password of ``maintainer`` and ``submitter`` is ``factories.PASSWORD``."""
     maintainer = factories.UserFactory(username="ada", maintainer=True)
     submitter = factories.UserFactory(username="noor")
+    # Hashing a password takes as long as all rows of a detector, and nobody signs in as these.
+    others = [User.objects.create(username=name) for name in ("mkoda", "e.larsen", "vision-lab")]
+    owners = [submitter, *others]
     corpus = factories.CorpusFactory(
         slug="families",
         name="Simulated families" if simulated else "Photographed families",
@@ -96,13 +113,8 @@ def build_world(*, simulated: bool = True) -> World:
         description="Cumulative training, four generators a window.",
     )
     generators = [_generator(corpus, *row) for row in GENERATORS]
-    factories.BatchFactory(
-        corpus=corpus,
-        generator=_generator(
-            corpus, "sealed-next", "Sealed and not yet published", "flow", "2025-01-15", None
-        ),
-        state=BatchState.SEALED,
-    )
+    sealed = _generator(corpus, "sealed-next", "Sealed and not yet published", "flow", "2025-01-15", None)
+    factories.BatchFactory(corpus=corpus, generator=sealed, state=BatchState.SEALED)
     for source in ("dead-leaves", "office-camera"):
         factories.BatchFactory(corpus=corpus, real=True, real_source=source, n_train=2400, n_eval=1080)
     edition = factories.EditionFactory(benchmark=benchmark, number=1)
@@ -114,12 +126,8 @@ def build_world(*, simulated: bool = True) -> World:
         for g in generators
     ]
     board = _Board(edition, units)
-    owners = [
-        submitter,
-        *(factories.UserFactory(username=name) for name in ("mkoda", "e.larsen", "vision-lab")),
-    ]
-    succeeded = [board.succeed(owners[i % 4], *row, seed=0) for i, row in enumerate(DETECTORS)]
-    board.run(succeeded[0], *DETECTORS[0][1:4], seconds=401.0, seed=1)
+    succeeded = [board.succeed(owners[i % 4], row) for i, row in enumerate(DETECTORS[:n_detectors])]
+    board.run(succeeded[0], DETECTORS[0], seed=1)
     return World(
         benchmark,
         corpus,
@@ -130,9 +138,7 @@ def build_world(*, simulated: bool = True) -> World:
         running=board.under_way(submitter, "patchcraft-192"),
         queued=board.queue(owners[2], "clip-probe"),
         failed=board.fail(submitter, "ensemble-of-everything"),
-        private=board.succeed(
-            submitter, "unpublished-idea", 3.4, 2.4, 0.0, 300.0, seed=0, visibility="private"
-        ),
+        private=board.succeed(submitter, ("unpublished-idea", 3.4, 2.4, 0.0, 300.0), visibility="private"),
         rejected=factories.SubmissionFactory(
             owner=submitter,
             benchmark=benchmark,
@@ -173,61 +179,43 @@ class _Board:
         self.window_of = {g.pk: w.index for w in windows for g in w.generators.all()}
         self.hardness = self.random.normal(0, 0.5, len(units))
 
-    def succeed(
-        self,
-        owner: User,
-        name: str,
-        seen: float,
-        new: float,
-        loss: float,
-        seconds: float,
-        *,
-        seed: int,
-        visibility: str = "public",
-    ) -> Submission:
-        phases = ["predict"] if name in TRAINING_FREE else ["train", "predict"]
-        submission = self._submission(owner, name, visibility=visibility, phases=phases)
-        self.run(submission, seen, new, loss, seconds=seconds, seed=seed)
+    def succeed(self, owner: User, row: DetectorRow, *, visibility: str = "public") -> Submission:
+        phases = [Phase.PREDICT] if row[0] in TRAINING_FREE else [Phase.TRAIN, Phase.PREDICT]
+        submission = self._submission(owner, row[0], visibility=visibility, phases=phases)
+        self.run(submission, row, seed=0)
         return submission
 
-    def run(
-        self, submission: Submission, seen: float, new: float, loss: float, *, seconds: float, seed: int
-    ) -> Run:
-        run: Run = factories.RunFactory(
-            submission=submission,
-            edition=self.edition,
+    def run(self, submission: Submission, row: DetectorRow, *, seed: int) -> None:
+        run = self._run(
+            submission,
             seed=seed,
             state=RunState.SUCCEEDED,
-            started_at=START,
-            finished_at=START + timedelta(seconds=8 * seconds),
+            finished_at=START + timedelta(seconds=8 * row[-1]),
         )
-        for window in range(N_WINDOWS):
-            self._window(run, window, seen, new, loss, seconds)
+        self._finish(run, row, range(N_WINDOWS))
         run_score(run)
-        return run
 
     def under_way(self, owner: User, name: str) -> Submission:
         """Two windows are done and the third is being trained."""
         submission = self._submission(owner, name)
-        run = factories.RunFactory(submission=submission, edition=self.edition, started_at=START)
-        for window in range(2):
-            self._window(run, window, 2.6, 1.5, 0.1, 310.0)
-        self._step(
-            run, Phase.TRAIN, 2, StepState.RUNNING, progress=0.42, activity="epoch 1, batch 420 of 1000"
+        run = self._run(submission, state=RunState.RUNNING)
+        self._finish(run, (name, 2.6, 1.5, 0.1, 310.0), range(2))
+        self._save(
+            self._step(
+                run, Phase.TRAIN, 2, StepState.RUNNING, progress=0.42, activity="epoch 1, batch 420 of 1000"
+            ),
+            self._step(run, Phase.PREDICT, 2, StepState.WAITING),
+            self._step(run, Phase.TRAIN, 3, StepState.WAITING),
+            self._step(run, Phase.PREDICT, 3, StepState.WAITING),
         )
-        self._step(run, Phase.PREDICT, 2, StepState.WAITING)
-        self._step(run, Phase.TRAIN, 3, StepState.WAITING)
-        self._step(run, Phase.PREDICT, 3, StepState.WAITING)
         return submission
 
     def queue(self, owner: User, name: str) -> Submission:
         submission = self._submission(owner, name)
-        run = factories.RunFactory(
-            submission=submission, edition=self.edition, state=RunState.QUEUED, started_at=None
-        )
-        for window in range(N_WINDOWS):
-            self._step(run, Phase.TRAIN, window, StepState.READY if window == 0 else StepState.WAITING)
-            self._step(run, Phase.PREDICT, window, StepState.WAITING)
+        run = self._run(submission, state=RunState.QUEUED, started_at=None)
+        first = self._step(run, Phase.TRAIN, 0, StepState.READY)
+        phases = [(phase, window) for window in range(N_WINDOWS) for phase in (Phase.TRAIN, Phase.PREDICT)]
+        self._save(first, *(self._step(run, *later, StepState.WAITING) for later in phases[1:]))
         return submission
 
     def fail(self, owner: User, name: str) -> Submission:
@@ -237,20 +225,17 @@ class _Board:
             "error_code": "container_oom",
             "error_detail": "The container used more than 6.0 GiB and was killed.",
         }
-        run = factories.RunFactory(
-            submission=submission,
-            edition=self.edition,
-            state=RunState.FAILED,
-            started_at=START,
-            finished_at=START + timedelta(hours=1),
-            **error,
+        run = self._run(submission, state=RunState.FAILED, finished_at=START + timedelta(hours=1), **error)
+        self._finish(run, (name, 2.6, 1.5, 0.1, 310.0), range(1))
+        self._save(
+            self._step(
+                run, Phase.TRAIN, 1, StepState.FAILED, progress=0.7, log_tail=LOG + "Killed\n", **error
+            ),
+            self._step(run, Phase.PREDICT, 1, StepState.CANCELLED),
         )
-        self._window(run, 0, 2.6, 1.5, 0.1, 310.0)
-        self._step(run, Phase.TRAIN, 1, StepState.FAILED, progress=0.7, log_tail=LOG + "Killed\n", **error)
-        self._step(run, Phase.PREDICT, 1, StepState.CANCELLED)
         return submission
 
-    def _submission(self, owner: User, name: str, **fields: object) -> Submission:
+    def _submission(self, owner: User, name: str, **fields: Any) -> Submission:
         submission: Submission = factories.SubmissionFactory(
             owner=owner,
             benchmark=self.edition.benchmark,
@@ -264,50 +249,60 @@ class _Board:
             **fields,
         )
         for old, new in (("draft", "checking"), ("checking", "accepted")):
-            factories.EventFactory(submission=submission, old=old, new=new, actor="worker-1@host")
+            Event.objects.create(submission=submission, old=old, new=new, actor="worker-1@host")
         return submission
 
-    def _window(self, run: Run, window: int, seen: float, new: float, loss: float, seconds: float) -> None:
-        trains = Phase.TRAIN in run.submission.phases
-        if trains:
-            self._step(run, Phase.TRAIN, window, StepState.SUCCEEDED, seconds=seconds * (window + 1))
-        key = factories.digest(f"state of run {run.pk} at {window}")
-        step = self._step(
-            run,
-            Phase.PREDICT,
-            window,
-            StepState.SUCCEEDED,
-            seconds=seconds / 4,
-            key=key,
-            reused=window > 0 and not trains,
+    def _run(self, submission: Submission, **fields: Any) -> Run:
+        run: Run = factories.RunFactory(
+            submission=submission, edition=self.edition, **{"started_at": START, **fields}
         )
-        scores = {
-            unit: self._scores(self._distance(i, unit, window, seen, new, loss))
-            for i, unit in enumerate(self.units)
-        }
-        Prediction.objects.bulk_create(
-            Prediction(state_key=step.key, unit=unit, scores=values.tobytes())
-            for unit, values in scores.items()
-        )
-        window_score(self.edition, window, scores).save(run)
+        return run
 
-    def _distance(
-        self, position: int, unit: Unit, window: int, seen: float, new: float, loss: float
-    ) -> float:
+    def _finish(self, run: Run, row: DetectorRow, windows: range) -> None:
+        """Steps, predictions and scores of the windows that a run has behind it."""
+        trains = Phase.TRAIN in run.submission.phases
+        for window in windows:
+            key = factories.digest(f"state of run {run.pk} at {window}")
+            steps = []
+            if trains:
+                steps.append(
+                    self._step(run, Phase.TRAIN, window, StepState.SUCCEEDED, seconds=row[-1] * (window + 1))
+                )
+            reused = window > 0 and not trains
+            seconds = None if reused else row[-1] / 4
+            steps.append(
+                self._step(
+                    run, Phase.PREDICT, window, StepState.SUCCEEDED, seconds=seconds, key=key, reused=reused
+                )
+            )
+            self._save(*steps)
+            scores = {
+                unit: self._scores(self._distance(i, unit, window, row)) for i, unit in enumerate(self.units)
+            }
+            Prediction.objects.bulk_create(
+                Prediction(state_key=key, unit=unit, scores=values.tobytes())
+                for unit, values in scores.items()
+            )
+            window_score(self.edition, window, scores).save(run)
+
+    def _distance(self, position: int, unit: Unit, window: int, row: DetectorRow) -> float:
         """How far fakes lie from reals, in standard deviations of the score."""
+        _, seen, new, loss, _ = row
         if seen == 0:
             return 0.0
+        hardness = float(self.hardness[position])
         own = self.window_of.get(unit.generator_id, N_WINDOWS)
         if own <= window:
-            return seen + 0.3 * self.hardness[position] - loss * (window - own)
-        return new + self.hardness[position] - 0.25 * (own - window - 1)
+            return seen + 0.3 * hardness - loss * (window - own)
+        return new + hardness - 0.25 * (own - window - 1)
 
-    def _scores(self, distance: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def _scores(self, distance: float) -> NDArray[np.float64]:
         """Fakes before reals, as scores in (0, 1); all ½ where nothing tells them apart."""
         if distance == 0:
             return np.full(2 * N_IMAGES, 0.5)
-        places = np.concatenate([np.full(N_IMAGES, distance / 2), np.full(N_IMAGES, -distance / 2)])
-        return 1 / (1 + np.exp(-self.random.normal(places, 1.0)))
+        places = np.repeat([distance / 2, -distance / 2], N_IMAGES)
+        scores: NDArray[np.float64] = 1 / (1 + np.exp(-self.random.normal(places, 1.0)))
+        return scores
 
     def _step(
         self,
@@ -317,20 +312,27 @@ class _Board:
         state: StepState,
         *,
         seconds: float | None = None,
-        **fields: object,
-    ) -> object:
-        timings = {"prepare": 2.1, "stage": 0.3, "container": seconds, "score": 0.4} if seconds else {}
+        **fields: Any,
+    ) -> Step:
         started = START + timedelta(hours=window, minutes=30 * (phase == Phase.PREDICT))
         done = state == StepState.SUCCEEDED
-        step = factories.StepFactory(
+        has_begun = state in (StepState.RUNNING, StepState.SUCCEEDED, StepState.FAILED)
+        step: Step = factories.StepFactory.build(
             run=run,
             phase=phase,
             window=window,
             state=state,
-            timings=timings,
-            started_at=started if state not in (StepState.WAITING, StepState.READY) else None,
-            finished_at=started + timedelta(seconds=math.ceil(seconds)) if done and seconds else None,
+            timings={"prepare": 2.1, "stage": 0.3, "container": seconds, "score": 0.4} if seconds else {},
+            started_at=started if has_begun else None,
+            finished_at=started + timedelta(seconds=seconds or 1) if done else None,
             **{"progress": float(done), "log_tail": LOG if done and phase == Phase.TRAIN else "", **fields},
         )
-        factories.EventFactory(submission=None, step=step, old="ready", new=state, actor="worker-1@host")
         return step
+
+    def _save(self, *steps: Step) -> None:
+        Step.objects.bulk_create(steps)
+        Event.objects.bulk_create(
+            Event(step=step, old="ready", new=step.state, actor="worker-1@host")
+            for step in steps
+            if step.started_at is not None
+        )
