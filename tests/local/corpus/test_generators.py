@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -190,3 +192,9 @@ class TestEveryFamily:
         """A trace changes how an image is made, not what it shows."""
         for fake, real in zip(luma(images(family.slug)), luma(images(REAL)), strict=True):
             assert np.corrcoef(fake.ravel(), real.ravel())[0, 1] > 0.75
+
+
+def test_the_docs_list_every_family_in_its_window():
+    page = (Path(__file__).parents[3] / "docs" / "simulated-corpus.md").read_text()
+    listed = re.findall(r"^\| (\d) \| `(sim-[a-z-]+)` \|", page, re.MULTILINE)
+    assert listed == [(str(index // 4), family.slug) for index, family in enumerate(FAMILIES)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import itertools
 import json
 import subprocess
 import sys
@@ -192,12 +191,26 @@ class TestNothingTellsTheLabelButThePixels:
         assert set(qualities) == set(range(85, 99))
         assert chisquare(list(qualities.values())).pvalue > 1e-3
 
-    def test_no_two_streams_of_random_numbers_are_the_same(self):
-        """A quality drawn from a real's own stream would go with what the real shows."""
+    def test_files_are_encoded_at_the_quality_of_their_position(self):
+        parameters = Parameters(families=1, train=6, eval=1, side=64, seed=0)
+        for job in plan(parameters):
+            expected = io.BytesIO()
+            Image.new("RGB", (8, 8)).save(
+                expected, "JPEG", quality=jpeg_quality(parameters, job.split, job.position)
+            )
+            with Image.open(expected) as blank, Image.open(io.BytesIO(make_image(parameters, job))) as image:
+                assert image.quantization == blank.quantization
+
+    @pytest.mark.parametrize("stream", [Stream.REAL, Stream.GENERATED])
+    def test_quality_is_not_drawn_from_what_decides_the_picture(self, stream):
+        """Else the quality would go with what one class shows, and not with the other."""
         parameters = Parameters(families=1, train=1, eval=1, side=64, seed=0)
-        places = list(itertools.product(Split, range(50), Stream))
-        draws = {random_stream(parameters, *place).random() for place in places}
-        assert len(draws) == len(places)
+        same = sum(
+            jpeg_quality(parameters, Split.TRAIN, n)
+            == random_stream(parameters, Split.TRAIN, n, stream).integers(85, 98, endpoint=True)
+            for n in range(280)
+        )
+        assert same < 2 * 280 / 14
 
     def test_a_real_does_not_show_its_twin_s_scene(self):
         """With one scene for both, they would be told apart by comparing them."""
