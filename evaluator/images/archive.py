@@ -45,7 +45,9 @@ PHASES = {
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What an archive holds: ``image_id`` is the digest of its config, ``size_bytes`` of its layers."""
+    """What an archive holds: ``image_id`` is the digest of its config, ``size_bytes`` that of
+    its layers, uncompressed and each counted once.
+    """
 
     image_id: str
     phases: tuple[Phase, ...]

@@ -58,9 +58,8 @@ def connect(docker_host: str, *, timeout_s: float = 60) -> tuple[DockerClient, E
     with engine_errors():
         client = DockerClient(base_url=docker_host, timeout=timeout_s)
         try:
-            version: dict[str, Any] = client.version()
             info: dict[str, Any] = client.info()
-            engine = describe(docker_host, version, info)
+            engine = describe(docker_host, info)
             if engine.name == "podman":
                 engine = replace(engine, seccomp=_podman_seccomp(client))
         except BaseException:
@@ -90,16 +89,15 @@ def _podman_seccomp(client: DockerClient) -> Path:
     return path
 
 
-def describe(docker_host: str, version: dict[str, Any], info: dict[str, Any]) -> Engine:
-    """The engine behind its own answers to ``/version`` and ``/info``."""
-    components = {component["Name"] for component in version.get("Components") or ()}
+def describe(docker_host: str, info: dict[str, Any]) -> Engine:
+    """The engine behind its own answer to ``/info``, without its seccomp profile."""
     security = info.get("SecurityOptions") or ()
     return Engine(
-        name="podman" if "Podman Engine" in components else "docker",
+        name="podman" if "BuildahVersion" in info else "docker",
         docker_host=docker_host,
         # Podman 4.3 has a field for it, Docker a security option.
         rootless=bool(info.get("Rootless")) or any("rootless" in option for option in security),
-        version=version["Version"],
+        version=info["ServerVersion"],
         cpus=int(info["NCPU"]),
         runtime=str(info.get("DefaultRuntime", "")),
     )

@@ -12,6 +12,8 @@ from protocols.errors import CATALOGUE, Owner, ParticipantError, PlatformError
 # A shell and an init report a program that they can't run by these exit codes.
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 _KILLED = 128 + signal.SIGKILL
+# Podman's init exits with 1 when it can't run the program, like many a program itself.
+_INIT_FAILED = re.compile(r"ERROR \(catatonit:\d+\): failed to exec pid1: ")
 _FILE_TOO_LARGE = 128 + signal.SIGXFSZ
 
 # The engine's words when the image is what can't be started, from runc and crun.
@@ -69,6 +71,6 @@ def _exit_error(ended: Ended, budget: Budget) -> ParticipantError:
         )
     if code == _FILE_TOO_LARGE:
         return ParticipantError("container_exit", "It was stopped for writing a file larger than any limit.")
-    if code in (NOT_EXECUTABLE, NOT_FOUND):
+    if code in (NOT_EXECUTABLE, NOT_FOUND) or _INIT_FAILED.match(ended.log_tail):
         return ParticipantError("container_start", f"The entry point could not be run (exit code {code}).")
     return ParticipantError("container_exit", f"It ended with exit code {code}.")

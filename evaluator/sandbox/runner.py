@@ -101,16 +101,16 @@ def _run(
     on_progress: Callable[[float], None],
     should_stop: Callable[[], str | None],
 ) -> Ended:
-    container = client.containers.create(**arguments)
-    # Attached before the start, or the first lines would be lost: the log is kept nowhere else.
-    reader = LogReader(container.attach_socket(), spec.budget.log_bytes)
-    reader.start()
-    started = time.monotonic()
     try:
+        container = client.containers.create(**arguments)
+        # Attached before the start, or the first lines would be lost: the log is kept nowhere else.
+        reader = LogReader(container.attach_socket(), spec.budget.log_bytes)
+        reader.start()
+        started = time.monotonic()
         container.start()
     except APIError as error:
-        if not error.is_client_error() and "OCI runtime" not in str(error.explanation):
-            raise
+        # An image that can't be started is refused at any of these calls, as the engine likes.
+        error.response.close()
         return Ended(None, False, None, None, str(error.explanation), "", 0, 0.0)
     watch = _Watch(container, spec, reader, started + spec.budget.timeout_s)
     fault, stopped = watch.until_end(on_progress, should_stop)
