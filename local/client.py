@@ -58,17 +58,19 @@ class Api:
 
     def upload(self, file: Path, progress: Callable[[int, int], None]) -> str:
         """Upload ``file`` by tus and return the upload's id; ``progress`` gets bytes sent and their total."""
-        uploader = TusClient(f"{self._root}uploads/", headers=self._headers).uploader(
-            str(file),
-            chunk_size=CHUNK_BYTES,
-            metadata={"filename": file.name},
-            retries=RETRIES,
-            retry_delay=2,
-        )
         size = file.stat().st_size
-        while uploader.offset < size:
-            uploader.upload_chunk()  # type: ignore[no-untyped-call]
-            progress(uploader.offset, size)
+        # Given a path, the library would never close the file.
+        with file.open("rb") as stream:
+            uploader = TusClient(f"{self._root}uploads/", headers=self._headers).uploader(
+                file_stream=stream,
+                chunk_size=CHUNK_BYTES,
+                metadata={"filename": file.name},
+                retries=RETRIES,
+                retry_delay=2,
+            )
+            while uploader.offset < size:
+                uploader.upload_chunk()  # type: ignore[no-untyped-call]
+                progress(uploader.offset, size)
         return str(uploader.url).rstrip("/").rpartition("/")[2]
 
     def __enter__(self) -> Self:

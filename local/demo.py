@@ -76,30 +76,29 @@ def main() -> int:
 def run(site: Stack, times: Times) -> None:
     """Everything between a running stack and the printed ranking."""
     given = os.environ.get("CORPUS")
-    detectors = DETECTORS_ON_REAL_IMAGES if given else DETECTORS
+    folder = given_folder(Path(given)) if given else simulated_folder(site.home / "corpora" / "simulated")
     with times.measure("build"):
-        archives = [_archive(site, name) for name in detectors]
+        names = DETECTORS_ON_REAL_IMAGES if given else DETECTORS
+        archives = {name: archive(site, name) for name in names}
     with times.measure("corpus"):
-        folder = (
-            _given_corpus(Path(given)) if given else _simulated_corpus(site.home / "corpora" / "simulated")
-        )
-    with Api(site.url, _token(site)) as api, times.measure("run"):
+        if folder.simulated:
+            _simulate(folder)
+    with Api(site.url, token(site)) as api, times.measure("run"):
         publish_corpus(api, folder)
         open_benchmark(api, folder)
-        submissions = [submit(api, folder.slug, name, archive) for name, archive in archives]
-        watch(api, submissions)
+        watch(api, [submit(api, folder.slug, name, path) for name, path in archives.items()])
         print_ranking(api, folder.slug)
     say("Wall time: " + ", ".join(f"{part} {seconds:.0f} s" for part, seconds in times.seconds.items()))
 
 
-def _archive(site: Stack, detector: str) -> tuple[str, Path]:
+def archive(site: Stack, detector: str) -> Path:
     """Build a reference detector and save it as the archive that a submitter would upload."""
-    archive = site.home / "images" / f"{detector}.tar"
-    save(site.engine, ensure_detector(site.engine, detector, say), archive)
-    return detector, archive
+    file = site.home / "images" / f"{detector}.tar"
+    save(site.engine, ensure_detector(site.engine, detector, say), file)
+    return file
 
 
-def _given_corpus(path: Path) -> CorpusFolder:
+def given_folder(path: Path) -> CorpusFolder:
     if not (path / "generators.csv").is_file():
         raise DemoError(
             f"{path} holds no generators.csv: docs/operate.md shows the layout of a corpus folder."
@@ -109,19 +108,22 @@ def _given_corpus(path: Path) -> CorpusFolder:
     return CorpusFolder(path, slug, path.name, f"Images from the folder {path.name}.", simulated=False)
 
 
-def _simulated_corpus(path: Path) -> CorpusFolder:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with bars() as progress:
-        bar = progress.add_task("Simulating images", activity="")
-        make_corpus(
-            path,
-            workers=os.cpu_count() or 1,
-            progress=lambda done, total: progress.update(bar, completed=done, total=total),
-        )
+def simulated_folder(path: Path) -> CorpusFolder:
     return CorpusFolder(path, path.name, "Simulated generators", ABOUT_SIMULATED, simulated=True)
 
 
-def _token(site: Stack) -> str:
+def _simulate(folder: CorpusFolder) -> None:
+    folder.path.parent.mkdir(parents=True, exist_ok=True)
+    with bars() as progress:
+        bar = progress.add_task("Simulating images", activity="")
+        make_corpus(
+            folder.path,
+            workers=os.cpu_count() or 1,
+            progress=lambda done, total: progress.update(bar, completed=done, total=total),
+        )
+
+
+def token(site: Stack) -> str:
     """A maintainer's token, the one thing that has to come from the operator and not from the API."""
     command = [sys.executable, str(ROOT / "manage.py"), "create_token", "demo", "--maintainer", "--days=1"]
     done = subprocess.run(command, env=site.env, capture_output=True, text=True, check=False)

@@ -72,7 +72,8 @@ def print_ranking(api: Api, benchmark: str) -> None:
         f"\n{benchmark}{simulated}: AUROC in %, averaged over time; Next with its 95 % interval and by window"
     )
     n_windows = max((len(row["windows"]) for row in board["rows"]), default=0)
-    table = Table("Rank", "Detector")
+    table = Table("Rank")
+    table.add_column("Detector", no_wrap=True)
     headings = ["Next", "Past", "Whole", *(f"w{index}" for index in range(1, n_windows + 1)), "Cost"]
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
