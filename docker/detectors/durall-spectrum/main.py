@@ -46,7 +46,7 @@ class DurallSpectrum(Detector):
 
         features, labels = [], []
         for position, index in enumerate(np.random.permutation(len(window))):
-            if window.remaining_s == 0:
+            if window.remaining_s == 0 and len(set(labels)) == 2:
                 print(f"Out of time: learning from {position} of {len(window)} images.", flush=True)
                 break
             sample = window[int(index)]
