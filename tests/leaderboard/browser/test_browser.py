@@ -70,6 +70,17 @@ def test_progress_is_live_and_polling_ends(shown: World, open_page: Open) -> Non
     assert later == []
 
 
+def test_what_is_loaded_anew_stays_scrolled(shown: World, open_page: Open) -> None:
+    page = open_page(shown.submitter, viewport=PHONE)
+    page.goto(f"/submissions/{shown.running.pk}/")
+    steps = page.locator(".scroll")
+    steps.evaluate("element => { element.scrollLeft = 150 }")
+    with page.expect_response(lambda response: response.request.headers.get("hx-request") == "true"):
+        steps.evaluate("element => { element.dataset.old = true }")
+    expect(page.locator(".scroll[data-old]")).to_have_count(0)
+    assert steps.evaluate("element => element.scrollLeft") == 150
+
+
 def test_cancelling_takes_one_button(shown: World, open_page: Open) -> None:
     page = open_page(shown.submitter)
     page.goto(f"/submissions/{shown.queued.pk}/")
