@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 import django
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import setup_logging, worker_ready, worker_shutting_down
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "leaderboard.settings")
 django.setup()
@@ -30,3 +30,8 @@ def _begin(**_: Any) -> None:
 @worker_shutting_down.connect
 def _end(**_: Any) -> None:
     worker.stopping.set()
+
+
+@setup_logging.connect
+def _log(**_: Any) -> None:
+    """Keep Django's logging: a handler on this signal is how Celery is told not to set up its own."""

@@ -140,7 +140,7 @@ def held(work: Work) -> Iterator[Lease[Work]]:
         try:
             with_database(ending)
         except PlatformError as error:
-            log.info("late", code=error.code, **label)
+            log.warning("late_result_refused", code=error.code, **label)
 
 
 def _ending_of_stop(work: Work, reason: str) -> Callable[[], None] | None:
