@@ -95,8 +95,9 @@ def stratified_sample(strata: Sequence[str], n: int, seed: int) -> list[int]:
     Equal to the training part of scikit-learn's ``train_test_split(range(len(strata)),
     train_size=n, stratify=strata, random_state=seed)`` wherever that is defined; it
     also works where that is not (a stratum of one image, fewer draws than strata). The
-    allocation is by largest remainder, and both sides of the split are allocated because
-    drawing among equal remainders advances the random state that the sample comes from.
+    allocation is by largest remainder. The other side of the split is allocated too, though
+    nobody reads it: where rounding leaves it something to draw, the draw advances the
+    random state that the sample comes from.
 
     ``strata`` must have more than ``n`` entries.
     """

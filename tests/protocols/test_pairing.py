@@ -101,6 +101,12 @@ def test_the_stratified_sample_is_proportional_even_where_scikit_learn_refuses(
         assert abs(drawn[name] - n * size / len(strata)) < 1
 
 
+def test_the_stratified_sample_is_scikit_learns_where_rounding_makes_its_unread_side_draw() -> None:
+    strata = [name for name, size in zip("abcde", [5, 29, 21, 16, 5], strict=True) for _ in range(size)]
+    expected, _ = train_test_split(range(len(strata)), train_size=29, stratify=strata, random_state=7)
+    assert stratified_sample(strata, 29, seed=7) == expected
+
+
 def test_the_pairing_leaves_the_global_generator_alone() -> None:
     random.seed(5)
     expected = random.random()
