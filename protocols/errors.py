@@ -243,7 +243,7 @@ _add(
     _M,
     "corpus_layout",
     "The folder is not a corpus.",
-    "See docs/operate.md for the layout of a corpus folder.",
+    "See docs/data.md for the layout of a corpus folder.",
 )
 _add(_M, "corpus_row", "A row of generators.csv is wrong.", "Correct the row that the message names.")
 _add(
@@ -277,7 +277,7 @@ _add(_C, "not_authenticated", "The request carries no valid token.", "Send `Auth
 _add(_C, "authentication_failed", "The token or the password is wrong or expired.", "Ask for a new token.")
 _add(_C, "permission_denied", "Your account may not do this.", "Ask the owner or a maintainer.")
 _add(_C, "not_found", "There is nothing at this address that you may see.", "Check the address.")
-_add(_C, "invalid", "A field is wrong.", "Correct the field that `attr` names.")
+_add(_C, "invalid", "A field is wrong.", "Correct what `detail` says, in the field that `attr` names.")
 _add(_C, "method_not_allowed", "This address does not take this method.", "See /api/docs/.")
 _add(_C, "parse_error", "The body can't be read.", "Send valid JSON.")
 _add(_C, "body_too_large", "The body is larger than this address takes.", "Send images with an upload.")

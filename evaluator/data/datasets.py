@@ -11,7 +11,7 @@ from evaluator.data.arrow import ArrowWriter
 from evaluator.data.progress import Progress
 from leaderboard.store import Store
 
-FILE_ROWS = 4096
+FILE_ROWS = 16384
 LABELS = ("real", "fake")
 
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

@@ -23,7 +23,7 @@ def import_all(origins: Sequence[Origin], *, publish: bool) -> list[Imported]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     done = []
     try:
-        with Progress(*columns, console=Console(stderr=True)) as bars:
+        with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as bars:
             batches = bars.add_task("batches", total=len(origins))
             for origin in origins:
                 images = bars.add_task(origin.name, total=100)

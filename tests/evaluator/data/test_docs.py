@@ -1,0 +1,45 @@
+"""What docs/data.md promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evaluator.data import archive, decode, pool
+from evaluator.data.datasets import FILE_ROWS, dataset_info
+from evaluator.data.fingerprints import NEAR_BITS
+from evaluator.data.folder import COLUMNS
+from evaluator.data.ids import ID_DIGITS
+from evaluator.data.ingest import EVAL_SHARE, MAX_LISTED
+from protocols.contract import TRAIN_COLUMNS
+
+TEXT = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "promise",
+    [
+        ",".join(COLUMNS),
+        f"{EVAL_SHARE:.0%}".replace("%", " % of all content hashes"),
+        f"at most {decode.LIMITS.max_bytes // 2**20} MiB",
+        f"{decode.LIMITS.max_pixels // 10**6} million pixels",
+        f"at least {decode.LIMITS.min_side} pixels",
+        f"at most {NEAR_BITS} bits",
+        f"more than {archive.MAX_FILES:,} members",
+        f"{archive.MAX_UNPACKED_BYTES // 2**30} GiB unpacked",
+        f"lists the first {MAX_LISTED:,}",
+        f"{FILE_ROWS:,} rows",
+        f"{ID_DIGITS} hex digits",
+        *(f"| `{column}` |" for column in TRAIN_COLUMNS),
+        *(f"{n} {name}" for n, name in enumerate(dataset_info(["label"])["features"]["label"]["names"])),
+    ],
+)
+def test_the_page_gives_the_values_of_the_code(promise: str) -> None:
+    assert promise in TEXT
+
+
+def test_the_page_names_the_bounds_of_a_decoder() -> None:
+    assert pool.ITEM_S == 120
+    assert f"two minutes or {pool.MEMORY_BYTES // 2**30} GiB" in TEXT
+    assert all(name in TEXT.replace("WebP", "WEBP") for name in decode.FORMATS)
