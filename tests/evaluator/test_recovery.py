@@ -21,7 +21,7 @@ from leaderboard.models import Benchmark, Event, Prediction, Run, Step, Submissi
 from leaderboard.queue import send_wake_up
 from leaderboard.services.runs import run_cancel
 from local.postgres import Postgres
-from local.processes import end
+from local.processes import end, spawn
 from local.redis import Redis
 from protocols.states import RunState, StepState, SubmissionState
 from tests.engines import Running
@@ -36,7 +36,7 @@ FAST = {"LEASE_S": "4", "HEARTBEAT_S": "1", "SWEEP_S": "0.5", "RETRY_DELAY_S": "
 
 
 class Processes:
-    """Worker and sweeper processes on the test's own database."""
+    """Workers and sweepers on the test's own database; they end with the test, or with its process."""
 
     def __init__(self, env: Mapping[str, str], logs: Path, parts: ExitStack) -> None:
         self._env = env
@@ -44,24 +44,15 @@ class Processes:
         self._parts = parts
 
     def worker(self, name: str) -> subprocess.Popen[bytes]:
-        queue = ["-A", "evaluator.app", "worker", "--pool", "threads", "--concurrency", "1"]
-        return self._start(
-            name, "-m", "celery", *queue, "-n", f"{name}@test", "--without-gossip", "--without-mingle"
-        )
+        pool = ["--pool", "threads", "--concurrency", "1", "--without-gossip", "--without-mingle"]
+        return self._start(name, "-m", "celery", "-A", "evaluator.app", "worker", *pool, "-n", f"{name}@test")
 
     def sweeper(self) -> subprocess.Popen[bytes]:
         return self._start("sweeper", "manage.py", "sweep")
 
     def _start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        log = self._parts.enter_context((self._logs / f"{name}.log").open("wb"))
-        process = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=ROOT,
-            env=self._env,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        log = self._logs / f"{name}.log"
+        process = spawn([sys.executable, *arguments], log, death_signal="KILL", env=self._env, cwd=ROOT)
         self._parts.callback(end, process, 10)
         return process
 
