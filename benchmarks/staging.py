@@ -36,6 +36,12 @@ def measure(action: Callable[[Path], object], folder: Path, repeats: int) -> flo
     return statistics.median(times)
 
 
+def copy(folder: Path, sources: list[Path]) -> None:
+    folder.mkdir()
+    for source in sources:
+        shutil.copyfile(source, folder / source.name)
+
+
 def silent(share: float, activity: str) -> None:
     pass
 
@@ -55,15 +61,9 @@ def staging(root: Path) -> None:
         files = write_files(store(), EVAL_COLUMNS, rows, n_images, silent)
         images = EvalSet("0" * 64, tuple(files), n_images)
 
-        def copy(folder: Path, files: list[str] = files) -> None:
-            folder.mkdir()
-            for file in files:
-                shutil.copyfile(store().path(file), folder / file)
-
-        linked.append(
-            measure(lambda folder, images=images: stage_eval(folder, images), root / "stage", REPEATS)
-        )
-        copied = measure(copy, root / "copy", 3)
+        linked.append(measure(partial(stage_eval, eval_set=images), root / "stage", REPEATS))
+        sources = [store().path(file) for file in files]
+        copied = measure(partial(copy, sources=sources), root / "copy", 3)
         print(
             f"staging {n_images:>7,} images in {len(files):>2} files: "
             f"{linked[-1]:.2f} ms linked, {copied:.1f} ms copied"
