@@ -27,6 +27,8 @@ def tied(command: Sequence[str | Path], death_signal: str = "TERM", *, drop_root
     wrapper = ["setpriv", "--pdeathsig", death_signal]
     if drop_root and os.geteuid() == 0:
         wrapper += ["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
+        # access(2) forgets the capability of anyone but root unless this bit is set.
+        wrapper.append("--securebits=+no_setuid_fixup")
         wrapper += [f"--{kind}=-all,+dac_override" for kind in ("inh-caps", "ambient-caps", "bounding-set")]
     return [*wrapper, "--", *map(str, command)]
 
