@@ -1,6 +1,7 @@
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,13 @@ def test_without_root_a_program_still_reaches_what_only_root_may_enter(tmp_path:
     folder = tmp_path / "closed"
     folder.mkdir(mode=0o700)
     program = folder / "program"
-    program.write_text("#!/bin/sh\ntest -x $0 && id -u\n")
-    program.chmod(0o700)
-    done = subprocess.run(tied([program], drop_root=True), capture_output=True, text=True, check=True)
-    assert int(done.stdout) != 0
-    assert (int(done.stdout) == os.getuid()) == (os.getuid() != 0)
+    program.touch(mode=0o700)
+    code = "import os, sys; print(os.access(sys.argv[1], os.X_OK), os.getuid())"
+    command = tied([sys.executable, "-c", code, program], drop_root=True)
+    reachable, user = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert reachable == "True"
+    assert int(user) != 0
+    assert (int(user) == os.getuid()) == (os.getuid() != 0)
 
 
 def test_the_process_leads_a_session_of_its_own_and_its_log_grows(tmp_path: Path) -> None:
