@@ -20,6 +20,7 @@ from pathlib import Path
 
 from evaluator.sandbox.engine import Engine
 from local.engine import install
+from local.stack import home_folder
 from local.wheels import ensure_wheels
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,7 +79,7 @@ def ensure_detector(engine: Engine, name: str, say: Say = print) -> str:
         return tag
     needed = [line for file in (KIT / "requirements.txt", *REQUIREMENTS[name]) for line in _lines(file)]
     needed += tomllib.loads((KIT / "pyproject.toml").read_text())["build-system"]["requires"]
-    wheels = ensure_wheels(_home() / "wheels", needed, say)
+    wheels = ensure_wheels(home_folder() / "wheels", needed, say)
     say(f"Building {tag} …")
     with _context(inputs, wheels) as context:
         arguments = [f"--file={context / 'detectors' / name / 'Dockerfile'}", f"--tag={tag}"]
@@ -118,7 +119,7 @@ def _archived(path: Path) -> str:
 @contextmanager
 def _context(inputs: Iterable[Path], wheels: Path) -> Iterator[Path]:
     """A build context laid out like ``docker/``, with the wheels beside it as hard links."""
-    with tempfile.TemporaryDirectory(prefix="build-", dir=_home()) as name:
+    with tempfile.TemporaryDirectory(prefix="build-", dir=home_folder()) as name:
         context = Path(name)
         for file in _files(inputs):
             target = context / file.relative_to(DOCKER)
@@ -163,7 +164,7 @@ def _import_debian(engine: Engine, script: Path, recipe: str, say: Say) -> None:
     if shutil.which("debootstrap") is None:
         install(["debootstrap"], say)
     say("No image registry is reachable: making a base image from Debian packages …")
-    with tempfile.TemporaryDirectory(prefix="base-", dir=_home()) as folder:
+    with tempfile.TemporaryDirectory(prefix="tidemark-base-") as folder:
         archive = Path(folder) / "base.tar"
         with archive.open("wb") as output:
             done = subprocess.run([script], stdout=output, stderr=subprocess.PIPE, text=True, check=False)
@@ -196,8 +197,3 @@ def _engine(engine: Engine, *arguments: str, check: bool = True) -> subprocess.C
 def _tail(output: str) -> str:
     return "\n".join(output.splitlines()[-20:])
 
-
-def _home() -> Path:
-    home = Path(os.environ.get("TIDEMARK_HOME", ROOT / "var")).resolve()
-    home.mkdir(parents=True, exist_ok=True)
-    return home
