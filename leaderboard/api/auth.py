@@ -22,7 +22,8 @@ class TokenAuthentication(auth.TokenAuthentication):  # type: ignore[misc]
     def authenticate_credentials(self, token: bytes) -> tuple[Any, Any]:
         if not token.isalnum():
             raise AuthenticationFailed("Invalid token.")
-        return super().authenticate_credentials(token)
+        user, row = super().authenticate_credentials(token)
+        return user, row
 
 
 class MaintainerOrReadOnly(BasePermission):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self, TypeVar
 
+import django_filters
 from django.db.models import Model, QuerySet
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
@@ -18,7 +19,11 @@ from protocols.errors import CATALOGUE, Owner
 Row = TypeVar("Row", bound=Model)
 
 
-class Input(serializers.Serializer):
+class Filters(django_filters.FilterSet):  # type: ignore[misc]
+    """What a list can be narrowed by in the query."""
+
+
+class Input(serializers.Serializer[Any]):
     """A body. A field that it does not know is an error, or a typing mistake would go unnoticed."""
 
     @classmethod
@@ -45,7 +50,7 @@ class UploadInput(Input):
         return named(uploads, "upload", pk=cls.parse(request)["upload"])
 
 
-class ErrorReport(serializers.Serializer):
+class ErrorReport(serializers.Serializer[Any]):
     """Why something ended badly, after the catalogue of errors."""
 
     code = serializers.CharField()
@@ -56,7 +61,7 @@ class ErrorReport(serializers.Serializer):
 
 
 @extend_schema_field(ErrorReport(allow_null=True))
-class ErrorField(serializers.Field):
+class ErrorField(serializers.Field[Any, Any, Any, Any]):
     """The catalogue's entry for a row's ``error_code``, or null."""
 
     def __init__(self, **kwargs: Any) -> None:

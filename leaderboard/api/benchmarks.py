@@ -60,7 +60,7 @@ class BenchmarkInput(Input):
     budgets = BudgetsInput(required=False)
 
 
-class BudgetOutput(serializers.Serializer):
+class BudgetOutput(serializers.Serializer[Any]):
     timeout_s = serializers.FloatField()
     memory_bytes = serializers.IntegerField()
     cpus = serializers.FloatField()
@@ -73,7 +73,7 @@ class BudgetOutput(serializers.Serializer):
     gpus = serializers.IntegerField()
 
 
-class BudgetsOutput(serializers.Serializer):
+class BudgetsOutput(serializers.Serializer[Any]):
     train = BudgetOutput()
     predict = BudgetOutput()
 

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from leaderboard.api.auth import MaintainerOrReadOnly
-from leaderboard.api.base import ErrorField, Input, UploadInput, created, named
+from leaderboard.api.base import ErrorField, Filters, Input, UploadInput, created, named
 from leaderboard.models import Batch, Corpus, Generator
 from leaderboard.models.base import choices
 from leaderboard.selectors import visible
@@ -74,7 +74,7 @@ class GeneratorInput(Input):
     name = serializers.CharField(max_length=120)
     release_date = serializers.DateField(help_text="The day on which it was released.")
     family = serializers.CharField(max_length=60, allow_blank=True, default="")
-    source = serializers.CharField(max_length=2_000, allow_blank=True, default="")
+    source = serializers.CharField(max_length=2_000, allow_blank=True, default="")  # type: ignore[assignment]
     licence = serializers.CharField(max_length=2_000, allow_blank=True, default="")
 
 
@@ -86,7 +86,7 @@ class GeneratorOutput(serializers.ModelSerializer[Generator]):
         fields = ["corpus", "slug", "name", "family", "release_date", "source", "licence"]
 
 
-class GeneratorFilter(django_filters.FilterSet):
+class GeneratorFilter(Filters):
     corpus = django_filters.CharFilter(field_name="corpus__slug")
     family = django_filters.CharFilter()
     released_after = django_filters.DateFilter(
@@ -95,10 +95,6 @@ class GeneratorFilter(django_filters.FilterSet):
     released_before = django_filters.DateFilter(
         field_name="release_date", lookup_expr="lt", label="Released before this day."
     )
-
-    class Meta:
-        model = Generator
-        fields: list[str] = []
 
 
 class Generators(generics.ListAPIView[Generator]):
@@ -168,15 +164,11 @@ class BatchOutput(serializers.ModelSerializer[Batch]):
         ]
 
 
-class BatchFilter(django_filters.FilterSet):
+class BatchFilter(Filters):
     corpus = django_filters.CharFilter(field_name="corpus__slug")
     generator = django_filters.CharFilter(field_name="generator__slug")
     real_source = django_filters.CharFilter()
     state = django_filters.ChoiceFilter(choices=choices(BatchState))
-
-    class Meta:
-        model = Batch
-        fields: list[str] = []
 
 
 class Batches(generics.ListAPIView[Batch]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.contrib.knox_auth_token import KnoxTokenScheme
 from drf_standardized_errors.openapi import AutoSchema
 from rest_framework import serializers
@@ -9,29 +11,30 @@ from rest_framework import serializers
 from protocols.errors import CATALOGUE
 
 
-class ErrorItem(serializers.Serializer):
+class ErrorItem(serializers.Serializer[Any]):
     code = serializers.ChoiceField(choices=sorted(CATALOGUE), help_text="See docs/errors.md.")
     detail = serializers.CharField(help_text="What is wrong, and where.")
     fix = serializers.CharField(help_text="What to do about it.")
     attr = serializers.CharField(allow_null=True, help_text="The field that is wrong.")
 
 
-class ErrorAnswer(serializers.Serializer):
+class ErrorAnswer(serializers.Serializer[Any]):
     """Every failure."""
 
     type = serializers.ChoiceField(choices=["client_error", "server_error", "validation_error"])
-    errors = ErrorItem(many=True)
+    # The framework uses the name for what validation finds, and a field shadows it only in the document.
+    errors = ErrorItem(many=True)  # type: ignore[assignment]
 
 
-class TokenScheme(KnoxTokenScheme):
+class TokenScheme(KnoxTokenScheme):  # type: ignore[no-untyped-call]
     target_class = "leaderboard.api.auth.TokenAuthentication"
     priority = 1
 
 
-class Schema(AutoSchema):  # type: ignore[misc]
+class Schema(AutoSchema):
     """Documents the error answers with the one error shape."""
 
-    def _get_error_response_serializer(self, status_code: str) -> type[serializers.Serializer]:
+    def _get_error_response_serializer(self, status_code: str) -> type[ErrorAnswer]:
         return ErrorAnswer
 
     def _should_add_error_response(self, responses: dict[str, object], status_code: str) -> bool:

@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from leaderboard.api.base import ErrorField, Input, UploadInput, created, named
+from leaderboard.api.base import ErrorField, Filters, Input, UploadInput, created, named
 from leaderboard.models import Benchmark, Event, Run, Step, Submission, Visibility
 from leaderboard.models.base import choices
 from leaderboard.selectors import visible
@@ -101,7 +101,8 @@ class StepOutput(serializers.ModelSerializer[Step]):
         ]
 
     def get_queue_position(self, step: Step) -> int | None:
-        return self.context["positions"].get(step.pk)
+        positions: dict[int, int] = self.context["positions"]
+        return positions.get(step.pk)
 
 
 class StepDetailOutput(StepOutput):
@@ -166,19 +167,15 @@ def run_data(runs: Iterable[Run]) -> list[dict[str, Any]]:
     """Runs and their steps, with the steps' places in the queue."""
     runs = list(runs)
     positions = queue_positions(step for run in runs for step in run.steps.all())
-    return RunDetailOutput(runs, many=True, context={"positions": positions}).data
+    return list(RunDetailOutput(runs, many=True, context={"positions": positions}).data)
 
 
-class SubmissionFilter(django_filters.FilterSet):
+class SubmissionFilter(Filters):
     benchmark = django_filters.CharFilter(field_name="benchmark__slug")
     owner = django_filters.CharFilter(field_name="owner__username")
     name = django_filters.CharFilter()
     state = django_filters.ChoiceFilter(choices=choices(SubmissionState))
     mine = django_filters.BooleanFilter(method="filter_mine", label="Only your own, or only others'.")
-
-    class Meta:
-        model = Submission
-        fields: list[str] = []
 
     def filter_mine(self, rows: QuerySet[Submission], name: str, mine: bool) -> QuerySet[Submission]:
         own = Q(owner=self.request.user.pk)
@@ -246,15 +243,11 @@ class SubmissionCancel(SubmissionAction):
         return Response(SubmissionOutput(submission).data)
 
 
-class RunFilter(django_filters.FilterSet):
+class RunFilter(Filters):
     submission = django_filters.UUIDFilter(field_name="submission_id")
     benchmark = django_filters.CharFilter(field_name="edition__benchmark__slug")
     edition = django_filters.NumberFilter(field_name="edition__number")
     state = django_filters.ChoiceFilter(choices=choices(RunState))
-
-    class Meta:
-        model = Run
-        fields: list[str] = []
 
 
 class Runs(generics.ListAPIView[Run]):
@@ -292,17 +285,13 @@ class StepDetail(generics.GenericAPIView[Step]):
         return Response(StepDetailOutput(step, context=context).data)
 
 
-class EventFilter(django_filters.FilterSet):
+class EventFilter(Filters):
     submission = django_filters.UUIDFilter(
         method="filter_submission", label="Of a submission, its runs and their steps."
     )
     run = django_filters.NumberFilter(method="filter_run", label="Of a run and its steps.")
     step = django_filters.NumberFilter(field_name="step_id")
     batch = django_filters.UUIDFilter(field_name="batch_id")
-
-    class Meta:
-        model = Event
-        fields: list[str] = []
 
     def filter_submission(self, rows: QuerySet[Event], name: str, value: uuid.UUID) -> QuerySet[Event]:
         return rows.filter(Q(submission=value) | Q(run__submission=value) | Q(step__run__submission=value))

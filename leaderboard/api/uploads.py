@@ -72,7 +72,7 @@ class Tus(APIView):
             response["Tus-Version"] = VERSION
         return response
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]
         """What the server can do, in headers."""
         return Response(
             status=204,

@@ -29,7 +29,7 @@ from leaderboard.api.submissions import (
 from leaderboard.api.tokens import CurrentToken, Tokens
 from leaderboard.api.uploads import UploadDetail, Uploads
 
-core = [
+core: list[URLPattern | URLResolver] = [
     path("schema/", SpectacularAPIView.as_view(permission_classes=[AllowAny]), name="schema"),
     path("tokens/", Tokens.as_view(), name="tokens"),
     path("tokens/current/", CurrentToken.as_view(), name="token"),

@@ -6,14 +6,13 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import IO, Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
-from django.http import UnreadablePostError
 from django.utils import timezone
 
 from leaderboard.models import Upload
@@ -61,8 +60,8 @@ def _locked(upload: Upload) -> Iterator[IO[bytes]]:
 def upload_append(upload: Upload, *, offset: int, stream: IO[bytes]) -> int:
     """Append what ``stream`` gives at ``offset`` and return the new offset.
 
-    What arrived before a broken connection is kept. Raises
-    ``RequestError('upload_offset')`` when the file ends elsewhere,
+    What arrived before ``stream`` breaks is kept: the client will ask for the offset and
+    go on from there. Raises ``RequestError('upload_offset')`` when the file ends elsewhere,
     ``RequestError('upload_locked')`` while another request is writing,
     ``RequestError('upload_size')`` when there is more than was declared, and
     ``PlatformError('storage_full')``.
@@ -72,15 +71,13 @@ def upload_append(upload: Upload, *, offset: int, stream: IO[bytes]) -> int:
             received = file.tell()
             if offset != received:
                 raise RequestError("upload_offset", f"The upload goes on at {received}, not at {offset}.")
-            # When the client goes away, it will ask for the offset and go on from there.
-            with suppress(ConnectionError, UnreadablePostError):
-                while chunk := stream.read(CHUNK_BYTES):
-                    if received + len(chunk) > upload.length:
-                        raise RequestError(
-                            "upload_size", f"More than the declared {upload.length} bytes were sent."
-                        )
-                    file.write(chunk)
-                    received += len(chunk)
+            while chunk := stream.read(CHUNK_BYTES):
+                if received + len(chunk) > upload.length:
+                    raise RequestError(
+                        "upload_size", f"More than the declared {upload.length} bytes were sent."
+                    )
+                file.write(chunk)
+                received += len(chunk)
     except OSError as error:
         if error.errno in FULL:
             raise PlatformError("storage_full") from error

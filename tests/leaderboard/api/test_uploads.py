@@ -114,7 +114,7 @@ def test_a_tus_client_uploads_a_file_in_pieces(server: Server, archive: bytes) -
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 def test_an_upload_goes_on_after_its_client_was_cut_off_in_mid_request(
-    server: Server, archive: bytes, reset: bool
+    server: Server, archive: bytes, reset: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     uploader = server.uploader(archive, chunk_size=MIB)
     uploader.upload(stop_at=MIB)
@@ -132,6 +132,8 @@ def test_an_upload_goes_on_after_its_client_was_cut_off_in_mid_request(
     resumed = server.uploader(archive, chunk_size=MIB, url=uploader.url)
     assert 3 * MIB <= resumed.offset <= 3 * MIB + 5
     eventually(lambda: server.patch(upload, b"", **{"Upload-Offset": str(upload.offset)}).status_code == 204)
+    # A client that goes away is no failure of the server.
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
     resumed = server.uploader(archive, chunk_size=MIB, url=uploader.url)
     resumed.upload()
     assert upload.path.read_bytes() == archive
