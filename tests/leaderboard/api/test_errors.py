@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from datetime import timedelta
@@ -12,6 +13,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 from rest_framework.test import APIClient
+from structlog.stdlib import ProcessorFormatter
 
 from leaderboard.api import corpora
 from leaderboard.models import User
@@ -134,6 +136,9 @@ def test_a_failure_of_the_server_says_how_its_log_names_it(
     request_id = error["detail"].rstrip(".").rsplit(" ", 1)[1]
     assert len(request_id) == 36
     assert request_id in caplog.text
+    (record,) = [record for record in caplog.records if record.name == "django.request"]
+    (console,) = [h for h in logging.getLogger().handlers if isinstance(h.formatter, ProcessorFormatter)]
+    assert "Traceback (most recent call last)" in console.format(record)
 
 
 @pytest.mark.django_db
