@@ -38,11 +38,12 @@ def serving(process: subprocess.Popen[str]) -> str:
 
 
 def processes_of(home: Path) -> dict[int, str]:
-    """Every process that was started for ``home``, at any depth."""
+    """Every process that was started for ``home``, at any depth; some write over their environment."""
     found = {}
     for process in psutil.process_iter():
         try:
-            if process.environ().get("TIDEMARK_HOME") == str(home):
+            environment_names_it = process.environ().get("TIDEMARK_HOME") == str(home)
+            if environment_names_it or Path(process.cwd()).is_relative_to(home):
                 found[process.pid] = " ".join(process.cmdline())
         except psutil.Error:
             continue
