@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from itertools import pairwise
@@ -152,19 +153,21 @@ def test_an_image_that_is_not_there(engine: Running, tmp_path: Path) -> None:
     assert refusal.value.code == "engine_error"
 
 
+# The SDK leaves a socket that it could not connect to the garbage collector, which says so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_engine_that_dies_is_the_platforms_fault(engines: Engines, tmp_path: Path) -> None:
     folder = engines.folder / "dying"
     running = engines.get("podman")
     spec = stage(tmp_path / "step", running.image_id, SLEEP)
     begun = threading.Event()
-    failures: list[BaseException] = []
+    failures: list[str] = []
 
     def runner() -> None:
         client, engine = connect(f"unix://{folder}/podman.sock")
         try:
             run(client, engine, spec, on_progress=lambda _: begun.set(), should_stop=lambda: None)
         except PlatformError as error:
-            failures.append(error)
+            failures.append(error.code)
         finally:
             client.close()
 
@@ -173,7 +176,8 @@ def test_an_engine_that_dies_is_the_platforms_fault(engines: Engines, tmp_path: 
         thread.start()
         assert begun.wait(30)
     thread.join(30)
-    assert [error.code for error in failures if isinstance(error, PlatformError)] == ["engine_unavailable"]
+    assert failures == ["engine_unavailable"]
+    gc.collect()
 
     # The next worker finds what this one could not remove.
     assert containers(running.client) == [spec.lease.container_name]
