@@ -49,9 +49,8 @@ def decode(data: bytes, limits: Limits = LIMITS) -> Decoded:
         raise DataError("image_too_large", f"The file has more than {limits.max_bytes:,} bytes.")
     try:
         with warnings.catch_warnings():
-            # Pillow warns about odd metadata, which is dropped anyway.
+            # Pillow warns about odd metadata, which is dropped, and about sizes, which are checked below.
             warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check(image, limits)
                 source_format = "JPEG" if image.format == "MPO" else str(image.format)
@@ -59,7 +58,7 @@ def decode(data: bytes, limits: Limits = LIMITS) -> Decoded:
                 pixels = _pixels(image)
     except DataError:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:
         raise DataError("image_too_large", f"More than {limits.max_pixels:,} pixels.") from error
     except UnidentifiedImageError as error:
         raise DataError("image_broken", f"The file is none of {', '.join(FORMATS)}.") from error
