@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -87,7 +88,8 @@ def ensure_detector(engine: Engine, name: str, say: Say = print) -> str:
         arguments += [f"--label={LABEL_RECIPE}={recipe}", "--network=none", "--pull=false"]
         # Podman's defaults are more than an engine without CAP_SYS_RESOURCE may grant.
         arguments += ["--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096"]
-        _engine(engine, "build", *arguments, str(context))
+        program = _docker_builder() if engine.name == "docker" else None
+        _engine(engine, "build", *arguments, str(context), program=program)
     return tag
 
 
@@ -174,12 +176,31 @@ def _import_debian(engine: Engine, script: Path, recipe: str, say: Say) -> None:
         _engine(engine, "import", change, str(archive), DEBIAN_BASE)
 
 
-def _engine(engine: Engine, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+def _docker_builder() -> str:
+    """A Docker client with BuildKit, which mounts the wheels: built in before version 23, then in buildx."""
+    for folder in os.get_exec_path():
+        docker = shutil.which("docker", path=folder)
+        if docker is None:
+            continue
+        version = subprocess.run([docker, "--version"], capture_output=True, text=True, check=True).stdout
+        found = re.search(r"version (\d+)", version)
+        if found and int(found[1]) < 23:
+            return docker
+        if subprocess.run([docker, "buildx", "version"], capture_output=True, check=False).returncode == 0:
+            return docker
+    raise RuntimeError("Docker's client can't build images without buildx: apt-get install docker-buildx")
+
+
+def _engine(
+    engine: Engine, *arguments: str, program: str | None = None, check: bool = True
+) -> subprocess.CompletedProcess[str]:
     """Call the engine's own command line: its API has no build with mounts on Docker.
 
     ``DOCKER_HOST`` and ``--url`` send both to the very service that will run the images.
     """
-    command = ["podman", f"--url={engine.docker_host}"] if engine.name == "podman" else ["docker"]
+    command = [program or engine.name]
+    if engine.name == "podman":
+        command.append(f"--url={engine.docker_host}")
     environment = os.environ | {"DOCKER_HOST": engine.docker_host, "DOCKER_BUILDKIT": "1"}
     done = subprocess.run(
         [*command, *arguments],
@@ -196,4 +217,3 @@ def _engine(engine: Engine, *arguments: str, check: bool = True) -> subprocess.C
 
 def _tail(output: str) -> str:
     return "\n".join(output.splitlines()[-20:])
-
