@@ -49,7 +49,7 @@ class Lease(Generic[Work]):
     """A claim in the hand of its worker. ``report`` and ``stop_reason`` may be called from any thread."""
 
     def __init__(self, work: Work) -> None:
-        self.work = work
+        self.work: Work = work
         self._progress = 0.0
         self._activity = ""
         self._stop: str | None = None

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.conf import settings
-from docker import DockerClient
+from docker.client import DockerClient
 
 from evaluator.sandbox.engine import Engine, connect
 

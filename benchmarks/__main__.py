@@ -1,0 +1,8 @@
+"""``make bench``: every benchmark, each in a process of its own."""
+
+import subprocess
+import sys
+
+for name in ("steps", "staging", "score_dump"):
+    print(f"\n{name}", flush=True)
+    subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)  # noqa: S603 - our own modules
