@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from evaluator.sandbox.limits import Lease as ContainerLease
 from evaluator.sandbox.outcome import outcome
 from evaluator.sandbox.output import read_predictions
 from evaluator.sandbox.runner import run
+from evaluator.sandbox.tree import remove_tree
 from evaluator.worker import Worker
 from leaderboard.models import Checkpoint, Prediction, Step, Unit
 from leaderboard.services.leases import fence
@@ -84,13 +84,13 @@ def _workplace(step: Step) -> Iterator[Path]:
     root = settings.HOME / "work"
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     for old in root.glob(f"step-{step.pk}-*"):
-        shutil.rmtree(old, ignore_errors=True)
+        remove_tree(old)
     folder = root / f"step-{step.pk}-{step.lease_token}"
     folder.mkdir(mode=0o700)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
 
 
 def _train(step: Step, lease: Lease[Step], worker: Worker) -> None:

@@ -86,7 +86,7 @@ def timeline(edition: Edition) -> Timeline:
     def placed(unit: Unit) -> TimelineGenerator:
         generator: Generator = unit.generator
         window = window_of.get(generator.pk)
-        is_open = window is None and generator.release_date >= frontier
+        is_open = window is None and generator.release_date > frontier
         return TimelineGenerator(
             unit_id=unit.pk,
             slug=generator.slug,

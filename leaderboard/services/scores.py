@@ -42,7 +42,7 @@ class Layout:
         members = {g: window.index for window in windows for g in window.generators.all()}
         frontier = max((generator.release_date for generator in members), default=date.min)
         window_of_unit = [
-            members.get(unit.generator, self.n_closed if unit.generator.release_date >= frontier else OUTSIDE)
+            members.get(unit.generator, self.n_closed if unit.generator.release_date > frontier else OUTSIDE)
             for unit in self.units
         ]
         self.n_windows = max([self.n_closed, *(window + 1 for window in window_of_unit)])
