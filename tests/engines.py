@@ -12,12 +12,13 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from docker.client import DockerClient
+from docker.errors import NotFound
 
 from evaluator.sandbox.engine import Engine, connect
 from local.engine import docker_engine, podman_engine
@@ -80,9 +81,15 @@ class Engines:
         return _running(client, engine, base, parts)
 
 
+def _remove_image(client: DockerClient, name: str) -> None:
+    # Whoever prunes the engine's images in the meantime has done the work.
+    with suppress(NotFound):
+        client.images.remove(name, force=True)
+
+
 def _running(client: DockerClient, engine: Engine, base: str, parts: ExitStack) -> Running:
     image_id = make_image(client, base, IMAGE)
-    parts.callback(client.images.remove, IMAGE, force=True)
+    parts.callback(_remove_image, client, IMAGE)
     return Running(client, engine, image_id)
 
 
