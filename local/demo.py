@@ -58,7 +58,7 @@ class Times:
 def main() -> int:
     times = Times()
     if INSTALLED.exists() and (seconds := INSTALLED.read_text().strip()):
-        times.seconds["install"] = float(seconds)
+        times.seconds["install (when .venv was made)"] = float(seconds)
     port, workers = port_and_workers()
     with until_interrupted():
         try:

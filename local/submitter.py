@@ -11,6 +11,8 @@ from rich.table import Table
 from local.client import Api, Json, why
 from local.terminal import POLL_S, bars, console, say
 
+WIDEST_TABLE = 500
+
 
 def submit(api: Api, benchmark: str, name: str, archive: Path) -> str:
     """The id of the submission of this name, with its archive handed in."""
@@ -68,23 +70,23 @@ def print_ranking(api: Api, benchmark: str) -> None:
     """The leaderboard as a table; an undefined value is a dash."""
     board = api.get(f"benchmarks/{benchmark}/leaderboard/")
     simulated = ", simulated images" if board["simulated"] else ""
-    say(
-        f"\n{benchmark}{simulated}: AUROC in %, averaged over time; Next with its 95 % interval and by window"
-    )
+    say(f"\n{benchmark}{simulated}: AUROC in %, averaged over time; then Next by window\n")
     n_windows = max((len(row["windows"]) for row in board["rows"]), default=0)
-    table = Table("Rank")
-    table.add_column("Detector", no_wrap=True)
-    headings = ["Next", "Past", "Whole", *(f"w{index}" for index in range(1, n_windows + 1)), "Cost"]
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = Table("Rank", "Detector", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    averages = ["Next", "95 %", "Past", "Whole"]
+    for heading in [*averages, *(f"w{index}" for index in range(1, n_windows + 1)), "Cost"]:
+        table.add_column(heading, justify="right")
     for row in board["rows"]:
         entry = row["entry"]
-        averages = [_with_interval(entry["next"]), _percent(entry["past"]["value"])]
-        averages.append(_percent(entry["whole"]["value"]))
-        windows = [_percent(window["value"]) for window in row["windows"]]
+        low, high = (_percent(entry["next"][bound]) for bound in ("low", "high"))
+        values = [_percent(entry[period]["value"]) for period in ("next", "past", "whole")]
+        values.insert(1, f"{low}–{high}")
+        values += [_percent(window["value"]) for window in row["windows"]]
         cost = "–" if row["cost_s"] is None else f"{row['cost_s']:.0f} s"
-        table.add_row(_rank(entry), entry["name"], *averages, *windows, cost)
-    console.print(table)
+        table.add_row(_rank(entry), entry["name"], *values, cost)
+    # A table that is wider than the terminal is better wrapped than cut.
+    console.print(table, width=WIDEST_TABLE, crop=False)
+    say("")
 
 
 def _rank(entry: Json) -> str:
@@ -92,12 +94,6 @@ def _rank(entry: Json) -> str:
     if best is None:
         return "–"
     return str(best) if best == worst else f"{best}–{worst}"
-
-
-def _with_interval(estimate: Json) -> str:
-    if estimate["low"] is None:
-        return _percent(estimate["value"])
-    return f"{_percent(estimate['value'])} [{_percent(estimate['low'])}, {_percent(estimate['high'])}]"
 
 
 def _percent(value: float | None) -> str:
