@@ -62,10 +62,11 @@ def main() -> int:
     port, workers = port_and_workers()
     with until_interrupted():
         try:
+            folder = corpus_folder()
             with contextlib.ExitStack() as parts:
                 with times.measure("start"):
                     site = parts.enter_context(stack(home_folder(), port=port, workers=workers, say=say))
-                run(site, times)
+                run(site, folder, times)
                 say(f"\nThe site is at {site.url} (API: {site.url}/api/docs/). Ctrl-C stops everything.")
                 signal.pause()
         except (RuntimeError, httpx.TransportError) as error:
@@ -73,12 +74,16 @@ def main() -> int:
     return 0
 
 
-def run(site: Stack, times: Times) -> None:
-    """Everything between a running stack and the printed ranking."""
+def corpus_folder() -> CorpusFolder:
+    """The folder that ``CORPUS`` names, or where the simulated corpus is to be made."""
     given = os.environ.get("CORPUS")
-    folder = given_folder(Path(given)) if given else simulated_folder(site.home / "corpora" / "simulated")
+    return given_folder(Path(given)) if given else simulated_folder(home_folder() / "corpora" / "simulated")
+
+
+def run(site: Stack, folder: CorpusFolder, times: Times) -> None:
+    """Everything between a running stack and the printed ranking."""
     with times.measure("build"):
-        names = DETECTORS_ON_REAL_IMAGES if given else DETECTORS
+        names = DETECTORS if folder.simulated else DETECTORS_ON_REAL_IMAGES
         archives = {name: archive(site, name) for name in names}
     with times.measure("corpus"):
         if folder.simulated:

@@ -6,17 +6,17 @@ import pytest
 
 from local.client import Api, ApiError
 from local.corpus.writer import make_corpus
-from local.demo import archive, simulated_folder, token
+from local.demo import DemoError, archive, corpus_folder, simulated_folder, token
 from local.maintainer import open_benchmark, publish_corpus
 from local.processes import free_port
 from local.stack import stack
 from local.submitter import print_ranking, submit, watch
 
-pytestmark = [pytest.mark.processes, pytest.mark.container]
-
 DETECTORS = ("constant", "durall-spectrum")
 
 
+@pytest.mark.processes
+@pytest.mark.container
 def test_from_nothing_to_a_ranking_and_nothing_is_done_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -50,3 +50,15 @@ def test_from_nothing_to_a_ranking_and_nothing_is_done_twice(
 
         with pytest.raises(ApiError, match=r"POST /api/v1/corpora/ was refused \(400\): slug: .*"):
             api.post("corpora/", slug="no slug!", name="x")
+
+
+def test_a_folder_that_is_no_corpus_is_told_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CORPUS", str(tmp_path))
+    with pytest.raises(DemoError, match=r"holds no generators\.csv: docs/operate\.md"):
+        corpus_folder()
+    (tmp_path / "generators.csv").touch()
+    assert not corpus_folder().simulated
+    monkeypatch.delenv("CORPUS")
+    assert corpus_folder().simulated
