@@ -103,15 +103,7 @@ def _train(step: Step, lease: Lease[Step], worker: Worker) -> None:
     mounted = [windows[k] for k in mounted_windows(edition.benchmark.training_mode, step.window)]
     with _workplace(step) as folder:
         with _timed(step, "prepare"):
-            sets = []
-            for window in mounted:
-                lease.check()
-                sets.append(
-                    ensure_training_window(
-                        window,
-                        progress=_preparing(lease),
-                    )
-                )
+            sets = [ensure_training_window(window, _preparing(lease)) for window in mounted]
         with _timed(step, "stage"):
             lease.report(0.0, "staging data")
             stage_train(folder / "data", sets)
