@@ -59,8 +59,9 @@ types: setup ## check the types
 bench: setup ## measure the platform's own cost per step and of staging
 	$(BIN)/python -m benchmarks
 
-browser: # what the browser tests drive
+browser: # what the tests drive besides: a browser, and curl for the commands of the README
 	@command -v chromium >/dev/null || $(MAKE) --no-print-directory debian PACKAGE=chromium
+	@command -v curl >/dev/null || $(MAKE) --no-print-directory debian PACKAGE=curl
 
 clean: ## delete the environment and what was built; var/ with its data stays
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

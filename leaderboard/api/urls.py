@@ -34,7 +34,8 @@ core: list[URLPattern | URLResolver] = [
     path("tokens/", Tokens.as_view(), name="tokens"),
     path("tokens/current/", CurrentToken.as_view(), name="token"),
     path("uploads/", Uploads.as_view(), name="uploads"),
-    path("uploads/<uuid:upload_id>/", UploadDetail.as_view(), name="upload"),
+    # Without a slash in the end: `curl -T` appends the name of the file to an address that has one.
+    path("uploads/<uuid:upload_id>", UploadDetail.as_view(), name="upload"),
     path("corpora/", Corpora.as_view(), name="corpora"),
     path("corpora/<slug:slug>/", CorpusDetail.as_view(), name="corpus"),
     path("generators/", Generators.as_view(), name="generators"),

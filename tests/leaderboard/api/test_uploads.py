@@ -65,7 +65,7 @@ class Server:
         self, method: str, upload: Upload, *, headers: dict[str, str], **options: Any
     ) -> requests.Response:
         headers = self.headers | {"Tus-Resumable": "1.0.0"} | headers
-        url = f"{self.url}/api/v1/uploads/{upload.pk}/"
+        url = f"{self.url}/api/v1/uploads/{upload.pk}"
         return requests.request(method, url, headers=headers, timeout=30, **options)
 
     def begin_patch(self, upload: Upload, *, offset: int, length: int, body: bytes) -> socket.socket:
@@ -73,7 +73,7 @@ class Server:
         host, port = urlsplit(self.url).netloc.split(":")
         connection = socket.create_connection((host, int(port)), timeout=30)
         head = [
-            f"PATCH /api/v1/uploads/{upload.pk}/ HTTP/1.1",
+            f"PATCH /api/v1/uploads/{upload.pk} HTTP/1.1",
             f"Host: {host}:{port}",
             f"Authorization: {self.headers['Authorization']}",
             "Tus-Resumable: 1.0.0",
@@ -106,7 +106,7 @@ def test_a_tus_client_uploads_a_file_in_pieces(server: Server, archive: bytes) -
     uploader = server.uploader(archive, chunk_size=2 * MIB, metadata={"filename": "détecteur.tar"})
     uploader.upload()
     upload = Upload.objects.get()
-    assert uploader.url.endswith(f"/api/v1/uploads/{upload.pk}/")
+    assert uploader.url.endswith(f"/api/v1/uploads/{upload.pk}")
     assert upload.filename == "détecteur.tar"
     assert upload.is_complete
     assert upload.path.read_bytes() == archive
@@ -200,21 +200,21 @@ def test_everybody_may_ask_what_the_server_can_do(visitor: APIClient, settings: 
 def test_an_upload_is_made_asked_for_filled_and_given_up(owner: APIClient, submitter: User) -> None:
     made = tus(owner, "POST", "", HTTP_UPLOAD_LENGTH="5")
     upload = Upload.objects.get()
-    assert (made.status_code, made["Location"]) == (201, f"/api/v1/uploads/{upload.pk}/")
+    assert (made.status_code, made["Location"]) == (201, f"/api/v1/uploads/{upload.pk}")
     assert upload.owner == submitter
     expires = parsedate_to_datetime(made["Upload-Expires"])
     assert abs(expires.astimezone(UTC) - upload.expires_at) < timedelta(seconds=2)
 
-    sent = tus(owner, "PATCH", f"{upload.pk}/", b"abc", HTTP_UPLOAD_OFFSET="0")
+    sent = tus(owner, "PATCH", f"{upload.pk}", b"abc", HTTP_UPLOAD_OFFSET="0")
     assert (sent.status_code, sent["Upload-Offset"], sent.content) == (204, "3", b"")
-    asked = tus(owner, "HEAD", f"{upload.pk}/")
+    asked = tus(owner, "HEAD", f"{upload.pk}")
     assert (asked.status_code, asked["Upload-Offset"], asked["Upload-Length"]) == (200, "3", "5")
     assert asked["Cache-Control"] == "no-store"
     assert "Upload-Expires" in asked.headers
     assert asked["Tus-Resumable"] == "1.0.0"
 
-    assert tus(owner, "DELETE", f"{upload.pk}/").status_code == 204
-    assert tus(owner, "HEAD", f"{upload.pk}/").status_code == 404
+    assert tus(owner, "DELETE", f"{upload.pk}").status_code == 204
+    assert tus(owner, "HEAD", f"{upload.pk}").status_code == 404
     assert not upload.path.exists()
 
 
@@ -252,7 +252,7 @@ def test_the_declared_length_is_checked(
 
 def test_more_than_was_declared_is_refused(owner: APIClient, submitter: User) -> None:
     upload = UploadFactory(owner=submitter, content=b"abc", length=5)
-    answer = tus(owner, "PATCH", f"{upload.pk}/", b"too many", HTTP_UPLOAD_OFFSET="3")
+    answer = tus(owner, "PATCH", f"{upload.pk}", b"too many", HTTP_UPLOAD_OFFSET="3")
     assert (answer.status_code, code(answer)) == (413, "upload_size")
     assert upload.offset == 3
 
@@ -260,7 +260,7 @@ def test_more_than_was_declared_is_refused(owner: APIClient, submitter: User) ->
 @pytest.mark.parametrize(("offset", "status"), [("2", 409), ("4", 409), ("x", 400), ("", 400)])
 def test_the_offset_is_checked(owner: APIClient, submitter: User, offset: str, status: int) -> None:
     upload = UploadFactory(owner=submitter, content=b"abc", length=5)
-    answer = tus(owner, "PATCH", f"{upload.pk}/", b"de", HTTP_UPLOAD_OFFSET=offset)
+    answer = tus(owner, "PATCH", f"{upload.pk}", b"de", HTTP_UPLOAD_OFFSET=offset)
     assert answer.status_code == status
     assert upload.path.read_bytes() == b"abc"
 
@@ -268,7 +268,7 @@ def test_the_offset_is_checked(owner: APIClient, submitter: User, offset: str, s
 def test_bytes_of_another_type_are_refused(owner: APIClient, submitter: User) -> None:
     upload = UploadFactory(owner=submitter, content=b"", length=2)
     answer = owner.patch(
-        f"/api/v1/uploads/{upload.pk}/", b"{}", content_type="application/json", **TUS, HTTP_UPLOAD_OFFSET="0"
+        f"/api/v1/uploads/{upload.pk}", b"{}", content_type="application/json", **TUS, HTTP_UPLOAD_OFFSET="0"
     )
     assert (answer.status_code, code(answer)) == (415, "unsupported_media_type")
 
@@ -276,7 +276,7 @@ def test_bytes_of_another_type_are_refused(owner: APIClient, submitter: User) ->
 def test_a_body_without_a_length_is_refused(owner: APIClient, submitter: User) -> None:
     upload = UploadFactory(owner=submitter, content=b"", length=2)
     headers = {"HTTP_UPLOAD_OFFSET": "0", "HTTP_TRANSFER_ENCODING": "chunked"}
-    assert tus(owner, "PATCH", f"{upload.pk}/", **headers).status_code == 400
+    assert tus(owner, "PATCH", f"{upload.pk}", **headers).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -303,13 +303,13 @@ def test_a_file_name_that_is_none_is_refused(owner: APIClient, encoded: str) -> 
 
 def test_an_expired_upload_is_gone(owner: APIClient, submitter: User) -> None:
     upload = UploadFactory(owner=submitter, expires_at=timezone.now() - timedelta(seconds=1))
-    assert tus(owner, "HEAD", f"{upload.pk}/").status_code == 404
+    assert tus(owner, "HEAD", f"{upload.pk}").status_code == 404
 
 
 def test_an_upload_that_something_owns_is_not_given_up(owner: APIClient, submitter: User) -> None:
     upload = UploadFactory(owner=submitter)
     SubmissionFactory(owner=submitter, upload=upload, state=SubmissionState.CHECKING)
-    answer = tus(owner, "DELETE", f"{upload.pk}/")
+    answer = tus(owner, "DELETE", f"{upload.pk}")
     assert (answer.status_code, code(answer)) == (409, "upload_used")
     assert upload.path.exists()
 
@@ -317,7 +317,7 @@ def test_an_upload_that_something_owns_is_not_given_up(owner: APIClient, submitt
 def test_bytes_that_are_gone_are_not_written_anew(owner: APIClient, submitter: User) -> None:
     upload = UploadFactory(owner=submitter)
     upload.path.unlink()
-    answer = tus(owner, "PATCH", f"{upload.pk}/", b"x", HTTP_UPLOAD_OFFSET="0")
+    answer = tus(owner, "PATCH", f"{upload.pk}", b"x", HTTP_UPLOAD_OFFSET="0")
     assert (answer.status_code, code(answer)) == (404, "not_found")
     assert not upload.path.exists()
 
@@ -327,14 +327,14 @@ def test_a_full_disk_is_the_servers_fault(owner: APIClient, submitter: User) -> 
     upload.path.unlink()
     upload.path.symlink_to("/dev/full")
     owner.raise_request_exception = False
-    answer = tus(owner, "PATCH", f"{upload.pk}/", b"x", HTTP_UPLOAD_OFFSET="0")
+    answer = tus(owner, "PATCH", f"{upload.pk}", b"x", HTTP_UPLOAD_OFFSET="0")
     assert (answer.status_code, code(answer)) == (507, "storage_full")
 
 
 def test_a_method_in_a_header_counts(owner: APIClient, submitter: User) -> None:
     upload = UploadFactory(owner=submitter)
-    assert tus(owner, "POST", f"{upload.pk}/").status_code == 405
-    assert tus(owner, "POST", f"{upload.pk}/", HTTP_X_HTTP_METHOD_OVERRIDE="delete").status_code == 204
+    assert tus(owner, "POST", f"{upload.pk}").status_code == 405
+    assert tus(owner, "POST", f"{upload.pk}", HTTP_X_HTTP_METHOD_OVERRIDE="delete").status_code == 204
 
 
 def test_a_session_is_no_token(client_of: ClientOf, submitter: User) -> None:
@@ -367,7 +367,7 @@ def recorder() -> Iterator[Recorder]:
 def test_a_body_is_never_in_memory_as_a_whole(owner: APIClient, submitter: User, recorder: Recorder) -> None:
     upload = UploadFactory(owner=submitter, content=b"", length=9 * MIB)
     extra = {"wsgi.input": recorder, "CONTENT_LENGTH": str(9 * MIB), "HTTP_UPLOAD_OFFSET": "0"}
-    assert tus(owner, "PATCH", f"{upload.pk}/", **extra).status_code == 204
+    assert tus(owner, "PATCH", f"{upload.pk}", **extra).status_code == 204
     assert upload.is_complete
     assert min(recorder.asked) >= 0
     assert max(recorder.asked) <= CHUNK_BYTES
