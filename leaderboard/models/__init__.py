@@ -2,20 +2,35 @@
 
 from leaderboard.models.accounts import User
 from leaderboard.models.artifacts import Artifact
-from leaderboard.models.benchmarks import Benchmark, Degradation, Edition, TrainingMode, Unit, Window
+from leaderboard.models.audit import Action
+from leaderboard.models.benchmarks import (
+    Benchmark,
+    Closing,
+    Degradation,
+    Edition,
+    EditionUnit,
+    TrainingMode,
+    Unit,
+    Window,
+)
 from leaderboard.models.corpora import Batch, Corpus, Generator, Image, Split
-from leaderboard.models.scores import PeriodScore, Prediction, RunScore, UnitScore
+from leaderboard.models.scores import FirstContact, PeriodScore, Prediction, RunScore, UnitScore
 from leaderboard.models.submissions import Checkpoint, Event, Run, Step, Submission, Upload, Visibility
+from leaderboard.models.workers import WorkerBeat
 
 __all__ = [
+    "Action",
     "Artifact",
     "Batch",
     "Benchmark",
     "Checkpoint",
+    "Closing",
     "Corpus",
     "Degradation",
     "Edition",
+    "EditionUnit",
     "Event",
+    "FirstContact",
     "Generator",
     "Image",
     "PeriodScore",
@@ -32,4 +47,5 @@ __all__ = [
     "User",
     "Visibility",
     "Window",
+    "WorkerBeat",
 ]

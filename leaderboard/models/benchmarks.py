@@ -37,6 +37,13 @@ class Degradation(models.TextChoices):
     V2 = "v2"
 
 
+class Closing(models.TextChoices):
+    """What happens when the open window is full: training begins at once, or after a maintainer's word."""
+
+    AUTOMATIC = "automatic"
+    APPROVAL = "approval"
+
+
 class Benchmark(models.Model):
     """A protocol with its parameters. The parameters never change once an edition exists."""
 
@@ -50,6 +57,7 @@ class Benchmark(models.Model):
         max_length=20, choices=TrainingMode.choices, default=TrainingMode.CUMULATIVE
     )
     degradation = models.CharField(max_length=20, choices=Degradation.choices, default=Degradation.V2)
+    closing = models.CharField(max_length=20, choices=Closing.choices, default=Closing.AUTOMATIC)
     seed = models.PositiveIntegerField(
         default=1337, help_text="Seed of real allocation; others derive from it."
     )
@@ -72,12 +80,23 @@ class Benchmark(models.Model):
 
 
 class Edition(models.Model):
-    """An immutable timeline: the ordered, closed windows of a benchmark."""
+    """An immutable timeline: the ordered, closed windows of a benchmark.
+
+    ``frontier`` is the newest release date of its closed windows on the day it was made: what is
+    newer stands in the open window. ``units`` are what its runs are scored on; those of newcomers
+    join until the next edition is opened. An edition that waits for a maintainer's approval is not
+    opened yet: nothing runs on it and nobody sees its (empty) board. ``budget_s`` bounds the
+    container seconds that its training may take altogether.
+    """
 
     benchmark = models.ForeignKey(Benchmark, on_delete=models.PROTECT, related_name="editions")
     number = models.PositiveIntegerField()
     manifest_hash = models.CharField(max_length=64)
+    frontier = models.DateField()
+    units = models.ManyToManyField("Unit", through="EditionUnit", related_name="editions")
     created_at = models.DateTimeField(auto_now_add=True)
+    opened_at = models.DateTimeField(null=True, blank=True)
+    budget_s = models.PositiveBigIntegerField(null=True, blank=True)
 
     class Meta:
         ordering = ["benchmark", "number"]
@@ -107,12 +126,14 @@ class Window(models.Model):
 class Unit(models.Model):
     """A generator's evaluation fakes with the reals paired with them.
 
-    ``manifest`` is the store key of the list: the order of its images (fakes, then
+    It never changes. When a generator is published again with more images, the next
+    edition that is cut anew scores on a unit of a higher ``version``. ``manifest`` is the store key of the list: the order of its images (fakes, then
     reals) is the order of every stored score array.
     """
 
     benchmark = models.ForeignKey(Benchmark, on_delete=models.PROTECT, related_name="units")
     generator = models.ForeignKey(Generator, on_delete=models.PROTECT, related_name="units")
+    version = models.PositiveSmallIntegerField(default=1)
     manifest = models.CharField(max_length=64)
     n_fakes = models.PositiveIntegerField()
     n_reals = models.PositiveIntegerField()
@@ -120,7 +141,20 @@ class Unit(models.Model):
 
     class Meta:
         ordering = ["generator__release_date", "generator__slug"]
-        constraints = [models.UniqueConstraint(fields=["benchmark", "generator"], name="unit_per_generator")]
+        constraints = [
+            models.UniqueConstraint(fields=["benchmark", "generator", "version"], name="unit_version")
+        ]
 
     def __str__(self) -> str:
         return f"{self.benchmark.slug}/{self.generator.slug}"
+
+
+class EditionUnit(models.Model):
+    """A unit that the runs of an edition are scored on, since when."""
+
+    edition = models.ForeignKey(Edition, on_delete=models.PROTECT, related_name="members")
+    unit = models.ForeignKey(Unit, on_delete=models.PROTECT, related_name="memberships")
+    added_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["edition", "unit"], name="edition_unit_once")]

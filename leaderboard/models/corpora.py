@@ -40,10 +40,19 @@ class Generator(models.Model):
     release_date = models.DateField()
     source = models.TextField(blank=True)
     licence = models.TextField(blank=True)
+    shows_samples = models.BooleanField(
+        default=False, help_text="The licence allows that some training images are shown to everybody."
+    )
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    withdrawal_reason = models.TextField(blank=True)
 
     class Meta:
         ordering = ["release_date", "slug"]
         constraints = [models.UniqueConstraint(fields=["corpus", "slug"], name="generator_slug_per_corpus")]
+
+    @property
+    def is_withdrawn(self) -> bool:
+        return self.withdrawn_at is not None
 
     def __str__(self) -> str:
         return self.slug
@@ -53,7 +62,10 @@ class Batch(Leased, Faulty):
     """The images of one generator, or of one real source, that came in together.
 
     ``train_shard`` and ``eval_shard`` are store keys of Arrow files with the images as
-    they were decoded; ``report`` says what was rejected and why.
+    they were decoded; ``report`` says what was rejected and why. ``audit`` is the
+    shortcut audit (``evaluator.data.audit``), ``contact_sheet`` the store key of a picture
+    of samples. Where the audit is beyond its bound, ``publication_reason`` says why the
+    batch was published all the same.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -72,6 +84,9 @@ class Batch(Leased, Faulty):
     n_train = models.PositiveIntegerField(default=0)
     n_eval = models.PositiveIntegerField(default=0)
     report = models.JSONField(default=dict, blank=True)
+    audit = models.JSONField(default=dict, blank=True)
+    contact_sheet = models.CharField(max_length=64, blank=True)
+    publication_reason = models.TextField(blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(auto_now_add=True)
     sealed_at = models.DateTimeField(null=True, blank=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.db import models
 
-from leaderboard.models.benchmarks import Unit
-from leaderboard.models.submissions import Run, Step
+from leaderboard.models.benchmarks import Edition, Unit
+from leaderboard.models.corpora import Generator
+from leaderboard.models.submissions import Run, Step, Submission
 
 
 class Prediction(models.Model):
@@ -64,6 +65,32 @@ class UnitScore(Metrics):
     class Meta:
         ordering = ["run", "window", "unit"]
         constraints = [models.UniqueConstraint(fields=["run", "window", "unit"], name="unit_score_once")]
+
+
+class FirstContact(Metrics):
+    """A detector's score on a generator before it could learn from it. It is written once, for good.
+
+    It comes from the last checkpoint that was trained strictly before the generator's
+    window, the first time that such a checkpoint is scored. A trigger of the database
+    refuses every update and delete. ``prospective``: the detector's image was sealed before
+    the generator's images were published.
+    """
+
+    submission = models.ForeignKey(Submission, on_delete=models.PROTECT, related_name="first_contacts")
+    seed = models.PositiveIntegerField()
+    generator = models.ForeignKey(Generator, on_delete=models.PROTECT, related_name="first_contacts")
+    unit = models.ForeignKey(Unit, on_delete=models.PROTECT, related_name="first_contacts")
+    edition = models.ForeignKey(Edition, on_delete=models.PROTECT, related_name="first_contacts")
+    window = models.PositiveSmallIntegerField(help_text="The last window that had been trained on.")
+    state_key = models.CharField(max_length=64)
+    prospective = models.BooleanField()
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["submission", "seed", "generator"], name="first_contact_once")
+        ]
 
 
 class RunScore(models.Model):

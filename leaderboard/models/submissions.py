@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import models
 
 from leaderboard.models.base import Faulty, Leased, choices, state_constraint
-from leaderboard.models.benchmarks import Benchmark, Edition
+from leaderboard.models.benchmarks import Benchmark, Edition, Unit
 from protocols.contract import Phase
 from protocols.states import RunState, StepState, SubmissionState
 
@@ -108,6 +108,9 @@ class Run(Faulty):
     seed = models.PositiveIntegerField()
     state = models.CharField(max_length=20, choices=choices(RunState), default=RunState.QUEUED)
     cancel_requested = models.BooleanField(default=False)
+    stale_since = models.DateTimeField(
+        null=True, blank=True, help_text="Its scores are to be computed anew from the stored predictions."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -139,6 +142,9 @@ class Checkpoint(models.Model):
 class Step(Leased, Faulty):
     """Training or prediction at one window of a run.
 
+    With a ``unit`` it is the first contact of a finished checkpoint with a generator that
+    arrived later: it predicts that unit alone, goes before all else in the queue, and its
+    failure is not the run's. Without one, a prediction covers all units of the edition.
     ``key`` is known once the step is ready (its parent's state is then known).
     ``timings`` holds seconds by part: prepare, stage, create, container, collect, score.
     """
@@ -146,6 +152,7 @@ class Step(Leased, Faulty):
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
     phase = models.CharField(max_length=10, choices=choices(Phase))
     window = models.PositiveSmallIntegerField()
+    unit = models.ForeignKey(Unit, null=True, blank=True, on_delete=models.PROTECT, related_name="steps")
     state = models.CharField(max_length=20, choices=choices(StepState), default=StepState.WAITING)
     key = models.CharField(max_length=64, blank=True, db_index=True)
     # For training: the state it left. For prediction: the state it scores.
@@ -163,7 +170,9 @@ class Step(Leased, Faulty):
         ordering = ["run", "window", "-phase"]
         constraints = [
             state_constraint("step_state", StepState),
-            models.UniqueConstraint(fields=["run", "phase", "window"], name="step_once"),
+            models.UniqueConstraint(
+                fields=["run", "phase", "window", "unit"], nulls_distinct=False, name="step_once"
+            ),
             models.UniqueConstraint(
                 fields=["key"], condition=models.Q(state="running"), name="step_key_runs_once"
             ),
