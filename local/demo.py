@@ -19,7 +19,6 @@ from pathlib import Path
 
 import httpx
 
-from local.client import Api
 from local.corpus.writer import make_corpus
 from local.images import ensure_detector, save
 from local.maintainer import CorpusFolder, open_benchmark, publish_corpus
@@ -27,6 +26,7 @@ from local.serve import port_and_workers
 from local.stack import ROOT, Stack, home_folder, stack
 from local.submitter import print_ranking, submit, watch
 from local.terminal import bars, fail, say, until_interrupted
+from tidemark.client import Api
 
 DETECTORS = ("constant", "durall-spectrum", "cifake-cnn")
 # On real images there is time for a detector of today's size.

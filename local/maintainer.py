@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.client import Api, ApiError, why
 from local.terminal import POLL_S, bars, say
+from tidemark.client import Api, ApiError, why
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from local.client import Api, Json, why
 from local.terminal import POLL_S, bars, console, say
+from tidemark.client import Api, Json, why
 
 WIDEST_TABLE = 500
 

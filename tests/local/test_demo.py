@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from local.client import Api, ApiError
 from local.corpus.writer import make_corpus
 from local.demo import DemoError, archive, corpus_folder, simulated_folder, token
 from local.maintainer import open_benchmark, publish_corpus
 from local.processes import free_port
 from local.stack import stack
 from local.submitter import print_ranking, submit, watch
+from tidemark.client import Api, ApiError
 
 DETECTORS = ("constant", "durall-spectrum")
 
