@@ -1,7 +1,7 @@
 """The domain, as tables. Fields, constraints and one-row properties only; writes are in ``services``."""
 
 from leaderboard.models.accounts import User
-from leaderboard.models.artifacts import Artifact
+from leaderboard.models.artifacts import Artifact, ArtifactKind
 from leaderboard.models.audit import Action
 from leaderboard.models.benchmarks import (
     Benchmark,
@@ -14,19 +14,30 @@ from leaderboard.models.benchmarks import (
     Window,
 )
 from leaderboard.models.corpora import Batch, Corpus, Generator, Image, Split
-from leaderboard.models.scores import FirstContact, PeriodScore, Prediction, RunScore, UnitScore
+from leaderboard.models.notifications import Channel, Delivery, Subscription
+from leaderboard.models.scores import (
+    FirstContact,
+    PeriodScore,
+    Prediction,
+    RunScore,
+    RunTransfer,
+    UnitScore,
+)
 from leaderboard.models.submissions import Checkpoint, Event, Run, Step, Submission, Upload, Visibility
 from leaderboard.models.workers import WorkerBeat
 
 __all__ = [
     "Action",
     "Artifact",
+    "ArtifactKind",
     "Batch",
     "Benchmark",
+    "Channel",
     "Checkpoint",
     "Closing",
     "Corpus",
     "Degradation",
+    "Delivery",
     "Edition",
     "EditionUnit",
     "Event",
@@ -37,9 +48,11 @@ __all__ = [
     "Prediction",
     "Run",
     "RunScore",
+    "RunTransfer",
     "Split",
     "Step",
     "Submission",
+    "Subscription",
     "TrainingMode",
     "Unit",
     "UnitScore",

@@ -110,3 +110,15 @@ class RunScore(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "period"], name="run_score_once")]
+
+
+class RunTransfer(models.Model):
+    """What a run kept and carried over (``protocols.continual``), over its closed windows.
+
+    A measure that needs a score that is missing is null.
+    """
+
+    run = models.OneToOneField(Run, on_delete=models.CASCADE, related_name="transfer")
+    forgetting = models.FloatField(null=True, help_text="Above 0: it forgot.")
+    backward = models.FloatField(null=True, help_text="Below 0: later training hurt.")
+    forward = models.FloatField(null=True, help_text="The next window above chance.")
