@@ -9,14 +9,28 @@ or undefined; a measure that needs one is itself ``None``, as is one that averag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
 
 from protocols.metrics import mean
 
 Matrix = Sequence[Sequence[float | None]]
+Unit = TypeVar("Unit", bound=Hashable)
 
 # The AUROC of a detector that has learnt nothing.
 CHANCE = 0.5
+
+
+def window_matrix(
+    aurocs: Mapping[tuple[int, Unit], float | None], windows: Sequence[Sequence[Unit]]
+) -> list[list[float | None]]:
+    """R of the closed ``windows``, each a list of units (one a generator), from (k, unit) -> AUROC.
+
+    A window's score is the mean over its generators, and ``None`` if that of one is missing.
+    """
+    return [
+        [mean([aurocs.get((k, unit)) for unit in window]) for window in windows] for k in range(len(windows))
+    ]
 
 
 def forgetting(R: Matrix) -> float | None:

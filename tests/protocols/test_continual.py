@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.continual import backward_transfer, forgetting, forward_transfer
+from protocols.continual import backward_transfer, forgetting, forward_transfer, window_matrix
 
 # Rows: after training on window 0, 1, 2. Columns: scored on window 0, 1, 2.
 HAND_MADE = [
@@ -72,3 +72,11 @@ def test_forgetting_bounds_backward_transfer(R: list[list[float]]) -> None:
     assert forgot is not None
     assert transferred is not None
     assert forgot >= -transferred - 1e-12
+
+
+def test_a_windows_score_is_the_mean_over_its_generators() -> None:
+    aurocs = {(0, "a"): 0.9, (0, "b"): 0.7, (0, "c"): 0.5, (1, "a"): 0.8, (1, "c"): 0.6, (2, "a"): 0.1}
+    # After window 1 the score on b is missing, so the first window has none.
+    assert window_matrix(aurocs, [["a", "b"], ["c"]]) == [[pytest.approx(0.8), 0.5], [None, 0.6]]
+    assert window_matrix(aurocs, [[], ["c"]]) == [[None, 0.5], [None, 0.6]]
+    assert window_matrix({}, []) == []
