@@ -1,6 +1,8 @@
-"""The command line: ``tidemark score`` scores a dump of predictions without server or database.
+"""The command line: ``tidemark score`` scores a dump of predictions without server or database;
+``tidemark batch`` and ``tidemark generator`` are for maintainers (``tidemark.maintain``).
 
-Exit codes: 0 done; 1 the dump can't be scored (the reason is on standard error); 2 wrong usage.
+Exit codes: 0 done; 1 it can't be done (the reason is on standard error); 2 wrong usage; 3 and 4 as
+``tidemark.maintain`` says.
 """
 
 from __future__ import annotations
@@ -12,7 +14,11 @@ from typing import Annotated
 
 import typer
 
+from tidemark import maintain
+
 app = typer.Typer(no_args_is_help=True, add_completion=False)
+app.add_typer(maintain.batch, name="batch")
+app.add_typer(maintain.generator, name="generator")
 
 
 @app.callback()
