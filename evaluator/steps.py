@@ -134,14 +134,18 @@ def _succeed_training(step: Step, state_hash: str, size_bytes: int, *, reused: b
 
 
 def _predict(step: Step, lease: Lease[Step], worker: Worker) -> None:
-    units = list(step.run.edition.benchmark.units.select_related("generator"))
+    edition = step.run.edition
+    # A withdrawn generator's images are shown to nobody any more.
+    units = list(edition.units.filter(generator__withdrawn_at=None).select_related("generator"))
     scores = stored_scores(step.key, units)
-    missing = [unit for unit in units if unit.pk not in scores]
+    wanted = units if step.unit is None else [step.unit]
+    missing = [unit for unit in wanted if unit.pk not in scores and not unit.generator.is_withdrawn]
     if missing:
         scores |= _predict_units(step, lease, worker, missing)
     with _timed(step, "score"):
         lease.report(1.0, "scoring")
-        window = window_score(step.run.edition, step.window, {unit: scores[unit.pk] for unit in units})
+        known = {unit: scores[unit.pk] for unit in units if unit.pk in scores}
+        window = window_score(edition, step.window, known)
 
     def write() -> None:
         with transaction.atomic():
@@ -153,7 +157,7 @@ def _predict(step: Step, lease: Lease[Step], worker: Worker) -> None:
                 ),
                 ignore_conflicts=True,
             )
-            window.save(step.run)
+            window.save(step.run, step.key)
             step_succeed(step, reused=not missing, timings=step.timings, log_tail=step.log_tail)
             run_score(step.run)
 

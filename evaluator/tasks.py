@@ -17,6 +17,7 @@ from evaluator.worker import Worker, connected
 from leaderboard.models import Batch, Submission
 from leaderboard.queue import LOOK, app
 from leaderboard.services import leases
+from leaderboard.services.scores import rescore_next
 from protocols.errors import PlatformError
 
 log = structlog.get_logger(__name__)
@@ -62,5 +63,5 @@ def _take_one(me: Worker) -> bool:
         with held(step) as lease:
             run_step(step, lease, me)
     else:
-        return False
+        return rescore_next()
     return True

@@ -293,6 +293,12 @@ _add(_C, "error", "The server failed.", "Try again; if it stays, tell the mainta
 _add(_C, "illegal_transition", "This can't be done in the present state.", "Read the state first.")
 _add(
     _C,
+    "reason_required",
+    "This needs a written reason, which readers will see.",
+    "Send it as `reason`, in a sentence that a visitor of the site understands.",
+)
+_add(
+    _C,
     "conflict",
     "Something else changed or holds this already.",
     "Read it again and repeat if you still want it.",
@@ -314,7 +320,20 @@ _add(
 )
 _add(_C, "upload_incomplete", "The upload is not finished.", "Send the remaining bytes first.")
 _add(_C, "upload_version", "The request does not speak tus 1.0.0.", "Send `Tus-Resumable: 1.0.0`.")
+_add(
+    _C,
+    "nothing_to_free",
+    "Everything of this kind is needed for good.",
+    "See docs/operate.md for the kinds that can be freed.",
+)
 _add(_C, "upload_used", "The upload already belongs to something else.", "Upload again.")
+_add(
+    _C,
+    "webhook_target",
+    "The server does not send webhooks to this address.",
+    "Give an https:// or http:// address on the public internet, without a password and a fragment.",
+)
+_add(_C, "webhook_limit", "You have as many webhooks as one user may have.", "Delete one first.")
 
 
 class TidemarkError(Exception):

@@ -22,7 +22,7 @@ from evaluator.data.imports import Origin
 from evaluator.data.jobs import read_content
 from evaluator.data.sources import SourceFile, SplitName
 from leaderboard.models import Corpus, Generator, Image
-from leaderboard.services.corpora import generator_create
+from leaderboard.services.generators import generator_create
 from protocols.errors import DataError
 
 SLUG = "ai-genbench"

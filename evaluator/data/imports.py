@@ -12,8 +12,9 @@ from evaluator.data.ingest import Report, ingest
 from evaluator.data.progress import Progress
 from evaluator.data.sources import SourceFile
 from leaderboard.models import Batch, Corpus, Generator
-from leaderboard.services.corpora import batch_create, batch_publish, batch_reject, batch_seal
+from leaderboard.services.corpora import batch_create, batch_reject, batch_seal
 from leaderboard.services.leases import check_start
+from leaderboard.services.publication import batch_publish
 from protocols.errors import DataError
 from protocols.states import BatchState
 

@@ -10,13 +10,24 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from leaderboard.api.auth import MaintainerOrReadOnly
 from leaderboard.api.base import Input, created, named
-from leaderboard.models import Benchmark, Corpus, Degradation, Edition, Generator, TrainingMode, Window
+from leaderboard.models import (
+    Benchmark,
+    Closing,
+    Corpus,
+    Degradation,
+    Edition,
+    Generator,
+    TrainingMode,
+    Window,
+)
 from leaderboard.selectors import visible
 from leaderboard.selectors.frontier import ahead
-from leaderboard.services.benchmarks import benchmark_create, edition_open
+from leaderboard.services.benchmarks import benchmark_create
+from leaderboard.services.editions import edition_approve, edition_open
 
 # The largest of PostgreSQL's four-byte integers.
 MAX_INT = 2**31 - 1
@@ -56,6 +67,11 @@ class BenchmarkInput(Input):
     generators_per_window = serializers.IntegerField(min_value=1, max_value=1000, default=4)
     training_mode = serializers.ChoiceField(choices=TrainingMode.choices, default=TrainingMode.CUMULATIVE)
     degradation = serializers.ChoiceField(choices=Degradation.choices, default=Degradation.V2)
+    closing = serializers.ChoiceField(
+        choices=Closing.choices,
+        default=Closing.AUTOMATIC,
+        help_text="Whether training on a full window begins at once or after a maintainer's approval.",
+    )
     seed = serializers.IntegerField(min_value=0, max_value=MAX_INT, default=1337)
     budgets = BudgetsInput(required=False)
 
@@ -95,6 +111,7 @@ class BenchmarkOutput(serializers.ModelSerializer[Benchmark]):
             "generators_per_window",
             "training_mode",
             "degradation",
+            "closing",
             "seed",
             "budgets",
             "created_at",
@@ -121,7 +138,16 @@ class EditionOutput(serializers.ModelSerializer[Edition]):
 
     class Meta:
         model = Edition
-        fields = ["benchmark", "number", "manifest_hash", "created_at", "windows"]
+        fields = [
+            "benchmark",
+            "number",
+            "manifest_hash",
+            "frontier",
+            "created_at",
+            "opened_at",
+            "settled_at",
+            "windows",
+        ]
 
 
 class BenchmarkDetailOutput(BenchmarkOutput):
@@ -142,7 +168,7 @@ class BenchmarkDetailOutput(BenchmarkOutput):
 
 
 def with_timeline(benchmark: Benchmark) -> dict[str, Any]:
-    editions = list(benchmark.editions.select_related("benchmark"))
+    editions = list(benchmark.editions.select_related("benchmark").filter(opened_at__isnull=False))
     edition = editions[-1] if editions else None
     rest = ahead(benchmark.corpus_id, edition)
     return {
@@ -169,7 +195,7 @@ class Benchmarks(generics.ListAPIView[Benchmark]):
         """Make a benchmark over a corpus. For maintainers."""
         data = BenchmarkInput.parse(request)
         data["corpus"] = named(visible.corpora(), "corpus", slug=data["corpus"])
-        benchmark = benchmark_create(**data)
+        benchmark = benchmark_create(**data, actor=request.user)
         return created(BenchmarkOutput(benchmark), "benchmark", benchmark.slug)
 
 
@@ -203,10 +229,10 @@ class Editions(generics.ListAPIView[Edition]):
         },
     )
     def post(self, request: Request, slug: str) -> Response:
-        """Open a new edition with all that is published. For maintainers."""
+        """Cut the windows anew over all that is published, and open that edition. For maintainers."""
         benchmark = self.benchmark(slug)
         known = set(benchmark.editions.values_list("pk", flat=True))
-        answer = EditionOutput(edition := edition_open(benchmark))
+        answer = EditionOutput(edition := edition_open(benchmark, actor=request.user))
         if edition.pk in known:
             return Response(answer.data)
         return created(answer, "edition", slug, edition.number)
@@ -223,3 +249,24 @@ class EditionDetail(generics.GenericAPIView[Edition]):
         """An edition with its windows and their generators."""
         edition = get_object_or_404(visible.editions(), benchmark__slug=slug, number=number)
         return Response(EditionOutput(edition).data)
+
+
+class ApprovalInput(Input):
+    budget_s = serializers.IntegerField(
+        min_value=1,
+        max_value=2**53,
+        allow_null=True,
+        default=None,
+        help_text="Container seconds that training may take altogether; null sets no bound.",
+    )
+
+
+class EditionApprove(APIView):
+    permission_classes = (MaintainerOrReadOnly,)
+
+    @extend_schema(request=ApprovalInput, responses=EditionOutput)
+    def post(self, request: Request, slug: str, number: int) -> Response:
+        """Let training on a closed window begin, or change its budget. For maintainers."""
+        edition = get_object_or_404(visible.editions(), benchmark__slug=slug, number=number)
+        data = ApprovalInput.parse(request)
+        return Response(EditionOutput(edition_approve(edition, actor=request.user, **data)).data)

@@ -19,13 +19,9 @@ from leaderboard.api.base import ErrorField, Filters, Input, UploadInput, create
 from leaderboard.models import Batch, Corpus, Generator
 from leaderboard.models.base import choices
 from leaderboard.selectors import visible
-from leaderboard.services.corpora import (
-    batch_create,
-    batch_publish,
-    batch_submit,
-    corpus_create,
-    generator_create,
-)
+from leaderboard.services.corpora import batch_create, batch_submit, corpus_create
+from leaderboard.services.generators import generator_create, generator_redate, generator_withdraw
+from leaderboard.services.publication import batch_publish
 from protocols.states import BatchState
 
 
@@ -55,7 +51,7 @@ class Corpora(generics.ListAPIView[Corpus]):
     @extend_schema(request=CorpusInput, responses={201: CorpusOutput})
     def post(self, request: Request) -> Response:
         """Make a corpus. For maintainers."""
-        corpus = corpus_create(**CorpusInput.parse(request))
+        corpus = corpus_create(**CorpusInput.parse(request), actor=request.user)
         return created(CorpusOutput(corpus), "corpus", corpus.slug)
 
 
@@ -83,7 +79,18 @@ class GeneratorOutput(serializers.ModelSerializer[Generator]):
 
     class Meta:
         model = Generator
-        fields = ["corpus", "slug", "name", "family", "release_date", "source", "licence"]
+        fields = [
+            "corpus",
+            "slug",
+            "name",
+            "family",
+            "release_date",
+            "source",
+            "licence",
+            "shows_samples",
+            "withdrawn_at",
+            "withdrawal_reason",
+        ]
 
 
 class GeneratorFilter(Filters):
@@ -113,7 +120,7 @@ class Generators(generics.ListAPIView[Generator]):
         """Register a generator. For maintainers."""
         data = GeneratorInput.parse(request)
         data["corpus"] = named(visible.corpora(), "corpus", slug=data["corpus"])
-        generator = generator_create(**data)
+        generator = generator_create(**data, actor=request.user)
         return created(GeneratorOutput(generator), "generator", generator.corpus.slug, generator.slug)
 
 
@@ -128,6 +135,39 @@ class GeneratorDetail(generics.RetrieveAPIView[Generator]):
         return get_object_or_404(
             self.get_queryset(), corpus__slug=self.kwargs["corpus"], slug=self.kwargs["slug"]
         )
+
+
+class GeneratorAction(APIView):
+    permission_classes = (MaintainerOrReadOnly,)
+
+    def generator(self, request: Request, corpus: str, slug: str) -> Generator:
+        return get_object_or_404(visible.generators(request.user), corpus__slug=corpus, slug=slug)
+
+
+class ReasonInput(Input):
+    reason = serializers.CharField(max_length=2_000, help_text="Why; readers see it.")
+
+
+class GeneratorWithdraw(GeneratorAction):
+    @extend_schema(request=ReasonInput, responses=GeneratorOutput)
+    def post(self, request: Request, corpus: str, slug: str) -> Response:
+        """Hide a generator's scores and compute all averages without it. For maintainers."""
+        generator = self.generator(request, corpus, slug)
+        data = ReasonInput.parse(request)
+        return Response(GeneratorOutput(generator_withdraw(generator, actor=request.user, **data)).data)
+
+
+class ReleaseDateInput(ReasonInput):
+    release_date = serializers.DateField(help_text="The day on which it was released.")
+
+
+class GeneratorRedate(GeneratorAction):
+    @extend_schema(request=ReleaseDateInput, responses=GeneratorOutput)
+    def post(self, request: Request, corpus: str, slug: str) -> Response:
+        """Correct a release date. Closed windows change with the next edition that is cut anew. For maintainers."""
+        generator = self.generator(request, corpus, slug)
+        data = ReleaseDateInput.parse(request)
+        return Response(GeneratorOutput(generator_redate(generator, actor=request.user, **data)).data)
 
 
 class BatchInput(Input):
@@ -157,6 +197,8 @@ class BatchOutput(serializers.ModelSerializer[Batch]):
             "n_eval",
             "manifest_hash",
             "report",
+            "audit",
+            "publication_reason",
             "error",
             "created_at",
             "sealed_at",
@@ -222,8 +264,20 @@ class BatchSubmit(BatchAction):
         return Response(BatchOutput(batch_submit(batch, upload, actor=request.user)).data)
 
 
+class PublishInput(Input):
+    reason = serializers.CharField(
+        max_length=2_000,
+        allow_blank=True,
+        default="",
+        help_text="Needed where the shortcut audit is beyond its bound; readers see it.",
+    )
+
+
 class BatchPublish(BatchAction):
-    @extend_schema(request=None, responses=BatchOutput)
+    @extend_schema(request=PublishInput, responses=BatchOutput)
     def post(self, request: Request, batch_id: uuid.UUID, **kwargs: Any) -> Response:
-        """Make a sealed batch part of its corpus. For maintainers."""
-        return Response(BatchOutput(batch_publish(self.batch(request, batch_id), actor=request.user)).data)
+        """Make a sealed batch part of its corpus; every active detector meets a newcomer. For maintainers."""
+        batch = self.batch(request, batch_id)
+        return Response(
+            BatchOutput(batch_publish(batch, actor=request.user, **PublishInput.parse(request))).data
+        )

@@ -73,7 +73,7 @@ class TimelineOutput(serializers.Serializer[Any]):
 
 
 class EntryOutput(serializers.Serializer[Any]):
-    """A detector with its best run on the newest edition. Ranks count public entries only."""
+    """A detector with its best run on the edition that is shown. Ranks count public entries only."""
 
     detector = serializers.UUIDField(source="submission_id")
     name = serializers.CharField()
@@ -113,17 +113,34 @@ class BenchmarkNumbers(serializers.Serializer[Any]):
     timeline = TimelineOutput(allow_null=True, help_text="Null before the first edition.")
 
 
+class ComingOutput(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    n_ended = serializers.IntegerField(help_text="Runs that have ended.")
+    n_runs = serializers.IntegerField()
+
+
 class LeaderboardOutput(BenchmarkNumbers):
+    coming = ComingOutput(allow_null=True, help_text="A newer edition that is being computed.")
+    n_stale = serializers.IntegerField(
+        help_text="Runs that are being scored anew since a generator was withdrawn or re-dated."
+    )
     rows = BoardRowOutput(many=True, help_text="Best first; without a headline value last.")
     live = BoardRowOutput(many=True, help_text="Detectors whose results are still to come.")
 
 
+class ContactOutput(EstimateOutput):
+    prospective = serializers.BooleanField(
+        allow_null=True,
+        help_text="The image was sealed before the generator's images were published; null: not met yet.",
+    )
+
+
 class ContactRowOutput(serializers.Serializer[Any]):
     entry = EntryOutput()
-    cells = EstimateOutput(many=True, help_text="In the order of `generators`.")
+    cells = ContactOutput(many=True, help_text="In the order of `generators`.")
 
 
-class FirstContactOutput(BenchmarkNumbers):
+class FirstContactMapOutput(BenchmarkNumbers):
     generators = TimelineGeneratorOutput(many=True)
     without = TimelineGeneratorOutput(
         many=True, help_text="The first window, which every detector is trained on from the start."
@@ -208,11 +225,11 @@ class LeaderboardView(APIView):
 
 
 class FirstContactView(APIView):
-    @extend_schema(responses=FirstContactOutput, operation_id="first_contact")
+    @extend_schema(responses=FirstContactMapOutput, operation_id="first_contact")
     def get(self, request: Request, slug: str) -> Response:
         """Every detector's AUROC on every generator before it could learn from it."""
         benchmark = get_object_or_404(visible.benchmarks(), slug=slug)
-        return Response(FirstContactOutput(boards.first_contact(benchmark, request.user)).data)
+        return Response(FirstContactMapOutput(boards.first_contact(benchmark, request.user)).data)
 
 
 class DetectorView(APIView):

@@ -4,7 +4,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.permissions import AllowAny
 
-from leaderboard.api.benchmarks import BenchmarkDetail, Benchmarks, EditionDetail, Editions
+from leaderboard.api.benchmarks import BenchmarkDetail, Benchmarks, EditionApprove, EditionDetail, Editions
 from leaderboard.api.corpora import (
     BatchDetail,
     Batches,
@@ -13,7 +13,9 @@ from leaderboard.api.corpora import (
     Corpora,
     CorpusDetail,
     GeneratorDetail,
+    GeneratorRedate,
     Generators,
+    GeneratorWithdraw,
 )
 from leaderboard.api.errors import Nowhere
 from leaderboard.api.submissions import (
@@ -40,6 +42,16 @@ core: list[URLPattern | URLResolver] = [
     path("corpora/<slug:slug>/", CorpusDetail.as_view(), name="corpus"),
     path("generators/", Generators.as_view(), name="generators"),
     path("generators/<slug:corpus>/<slug:slug>/", GeneratorDetail.as_view(), name="generator"),
+    path(
+        "generators/<slug:corpus>/<slug:slug>/withdraw/",
+        GeneratorWithdraw.as_view(),
+        name="generator-withdraw",
+    ),
+    path(
+        "generators/<slug:corpus>/<slug:slug>/release-date/",
+        GeneratorRedate.as_view(),
+        name="generator-redate",
+    ),
     path("batches/", Batches.as_view(), name="batches"),
     path("batches/<uuid:batch_id>/", BatchDetail.as_view(), name="batch"),
     path("batches/<uuid:batch_id>/submit/", BatchSubmit.as_view(), name="batch-submit"),
@@ -48,6 +60,11 @@ core: list[URLPattern | URLResolver] = [
     path("benchmarks/<slug:slug>/", BenchmarkDetail.as_view(), name="benchmark"),
     path("benchmarks/<slug:slug>/editions/", Editions.as_view(), name="editions"),
     path("benchmarks/<slug:slug>/editions/<int:number>/", EditionDetail.as_view(), name="edition"),
+    path(
+        "benchmarks/<slug:slug>/editions/<int:number>/approve/",
+        EditionApprove.as_view(),
+        name="edition-approve",
+    ),
     path("submissions/", Submissions.as_view(), name="submissions"),
     path("submissions/<uuid:submission_id>/", SubmissionDetail.as_view(), name="submission"),
     path("submissions/<uuid:submission_id>/upload/", SubmissionUpload.as_view(), name="submission-upload"),

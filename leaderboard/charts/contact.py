@@ -5,13 +5,13 @@ from __future__ import annotations
 from html import escape
 
 from leaderboard.charts import figure
-from leaderboard.selectors.boards import ContactRow, FirstContact
+from leaderboard.selectors.boards import ContactMap, ContactRow
 from leaderboard.selectors.timelines import TimelineGenerator
 
 ROW_PX, MARGIN_PX = 26, 250
 
 
-def first_contact_figure(contact: FirstContact) -> figure.Figure:
+def first_contact_figure(contact: ContactMap) -> figure.Figure:
     """The best detector is on top; a line divides the windows."""
     rows, generators = contact.rows, contact.generators
     borders = [
@@ -24,7 +24,8 @@ def first_contact_figure(contact: FirstContact) -> figure.Figure:
             figure.auroc_heatmap(
                 [[cell.value for cell in row.cells] for row in rows],
                 [[_hover(row, g, x) for x, g in enumerate(generators)] for row in rows],
-            )
+            ),
+            _prospective(contact),
         ],
         "layout": {
             "title": figure.title("AUROC at first contact", simulated=contact.benchmark.corpus.simulated),
@@ -41,9 +42,29 @@ def first_contact_figure(contact: FirstContact) -> figure.Figure:
     }
 
 
+def _prospective(contact: ContactMap) -> dict[str, object]:
+    """A dot in every cell whose detector was sealed before the generator was published."""
+    cells = [
+        (x, y)
+        for y, row in enumerate(contact.rows)
+        for x, cell in enumerate(row.cells)
+        if cell.prospective and cell.value is not None
+    ]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [x for x, _ in cells],
+        "y": [y for _, y in cells],
+        "marker": {"size": 5, "color": "#ffffff", "line": {"color": "#000000", "width": 1}},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
 def _hover(row: ContactRow, generator: TimelineGenerator, position: int) -> str:
     cell = row.cells[position]
     return (
         f"{escape(row.entry.name)}<br>{escape(generator.name)}, {generator.release_date.isoformat()}<br>"
         f"AUROC {figure.number(cell.value)}{figure.interval(cell.low, cell.high)}"
+        f"{'<br>prospective' if cell.prospective else ''}"
     )

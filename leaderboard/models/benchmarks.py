@@ -85,8 +85,9 @@ class Edition(models.Model):
     ``frontier`` is the newest release date of its closed windows on the day it was made: what is
     newer stands in the open window. ``units`` are what its runs are scored on; those of newcomers
     join until the next edition is opened. An edition that waits for a maintainer's approval is not
-    opened yet: nothing runs on it and nobody sees its (empty) board. ``budget_s`` bounds the
-    container seconds that its training may take altogether.
+    opened yet: nothing runs on it and nobody sees its (empty) board. It is settled once all runs
+    that it began with have ended; until then the board shows the edition before. ``budget_s`` bounds
+    the container seconds that training on it may take altogether, ``spent_s`` is what was taken.
     """
 
     benchmark = models.ForeignKey(Benchmark, on_delete=models.PROTECT, related_name="editions")
@@ -96,7 +97,9 @@ class Edition(models.Model):
     units = models.ManyToManyField("Unit", through="EditionUnit", related_name="editions")
     created_at = models.DateTimeField(auto_now_add=True)
     opened_at = models.DateTimeField(null=True, blank=True)
+    settled_at = models.DateTimeField(null=True, blank=True)
     budget_s = models.PositiveBigIntegerField(null=True, blank=True)
+    spent_s = models.FloatField(default=0.0)
 
     class Meta:
         ordering = ["benchmark", "number"]

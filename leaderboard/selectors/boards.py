@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Count, Q
 
-from leaderboard.models import Benchmark, PeriodScore, RunScore, Submission, UnitScore
+from leaderboard.models import Benchmark, Edition, FirstContact, PeriodScore, Run, RunScore, Submission
 from leaderboard.selectors.entries import Entry, entries
 from leaderboard.selectors.estimates import Estimate, auroc
 from leaderboard.selectors.steps import RunSteps, steps_of_runs
 from leaderboard.selectors.timelines import (
-    NEWEST_EDITION,
+    SHOWN_EDITION,
     Timeline,
     TimelineGenerator,
     newest_edition,
+    shown_edition,
     timeline,
 )
 from protocols.periods import Period
-from protocols.states import SubmissionState
+from protocols.states import RunState, SubmissionState
 
 N_LEADERS = 3
+LIVE = (RunState.QUEUED, RunState.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -34,25 +37,50 @@ class BoardRow:
 
 
 @dataclass(frozen=True)
+class Coming:
+    """An edition that is being computed while the board still shows the one before it."""
+
+    number: int
+    n_ended: int
+    n_runs: int
+
+
+@dataclass(frozen=True)
 class Board:
-    """``rows`` is sorted best first; ``live`` holds the detectors whose results are still to come."""
+    """``rows`` is sorted best first; ``live`` holds the detectors whose results are still to come.
+
+    ``n_stale``: how many runs are being scored anew since a generator was withdrawn or re-dated.
+    """
 
     benchmark: Benchmark
     timeline: Timeline | None
     rows: tuple[BoardRow, ...] = ()
     live: tuple[BoardRow, ...] = ()
+    coming: Coming | None = None
+    n_stale: int = 0
+
+
+@dataclass(frozen=True)
+class Contact(Estimate):
+    """The AUROC of a first contact, which is final.
+
+    ``prospective``: the image was sealed before the generator's images were published;
+    ``None`` where there is no first contact yet.
+    """
+
+    prospective: bool | None = None
 
 
 @dataclass(frozen=True)
 class ContactRow:
-    """``cells``: the AUROC at first contact with each generator of the heat map."""
+    """``cells``: the first contact with each generator of the heat map."""
 
     entry: Entry
-    cells: tuple[Estimate, ...]
+    cells: tuple[Contact, ...]
 
 
 @dataclass(frozen=True)
-class FirstContact:
+class ContactMap:
     """Detectors × ``generators`` in release order; those ``without`` one were trained on from the start."""
 
     benchmark: Benchmark
@@ -78,8 +106,8 @@ class BenchmarkSummary:
 
 
 def leaderboard(benchmark: Benchmark, user: object) -> Board:
-    """The board on the newest edition, with what ``user`` may see. A constant number of queries."""
-    edition = newest_edition(benchmark)
+    """The board on the edition that is shown, with what ``user`` may see. A constant number of queries."""
+    edition = shown_edition(benchmark)
     if edition is None:
         return Board(benchmark, None)
     line = timeline(edition)
@@ -101,56 +129,68 @@ def leaderboard(benchmark: Benchmark, user: object) -> Board:
         line,
         rows=tuple(row(entry) for entry in found if entry.is_scored or not entry.is_live),
         live=tuple(row(entry) for entry in found if entry.is_live and not entry.is_scored),
+        coming=_coming(benchmark, edition),
+        n_stale=Run.objects.filter(edition=edition, stale_since__isnull=False).count(),
     )
 
 
-def first_contact(benchmark: Benchmark, user: object) -> FirstContact:
-    """Every detector's AUROC on every generator before it could learn from it.
+def _coming(benchmark: Benchmark, shown: Edition) -> Coming | None:
+    newest = (
+        benchmark.editions.filter(opened_at__isnull=False, number__gt=shown.number)
+        .order_by("-number")
+        .annotate(n_runs=Count("runs"), n_live=Count("runs", filter=Q(runs__state__in=LIVE)))
+        .first()
+    )
+    return Coming(newest.number, newest.n_runs - newest.n_live, newest.n_runs) if newest else None
 
-    A generator is first met by the checkpoint of the window before its own. Those of the
-    first window are trained on from the start and have no first contact. A constant
-    number of queries.
+
+def first_contact(benchmark: Benchmark, user: object) -> ContactMap:
+    """Every detector's AUROC on every generator before it could learn from it, as it was kept for good.
+
+    Generators that every detector was trained on from the start have no first contact. A
+    constant number of queries.
     """
     edition = newest_edition(benchmark)
-    if edition is None:
-        return FirstContact(benchmark, None)
+    shown = shown_edition(benchmark)
+    if edition is None or shown is None:
+        return ContactMap(benchmark, None)
     line = timeline(edition)
-    generators = tuple(g for g in line.generators if g.contact_window is not None)
-    found = [entry for entry in entries(edition, user) if entry.run_id is not None]
-    cells = _contacts(generators, found)
-    return FirstContact(
+    found = entries(shown, user)
+    contacts = _contacts(line, found)
+    met = {generator_id for _, generator_id in contacts}
+    known = {submission_id for submission_id, _ in contacts}
+    generators = tuple(g for g in line.generators if g.window or g.generator_id in met)
+
+    def row(entry: Entry) -> ContactRow:
+        keys = [(entry.submission_id, g.generator_id) for g in generators]
+        return ContactRow(entry, tuple(contacts.get(key, Contact()) for key in keys))
+
+    return ContactMap(
         benchmark,
         line,
         generators=generators,
-        without=tuple(g for g in line.generators if g.window == 0),
-        rows=tuple(
-            ContactRow(
-                entry, tuple(cells.get((entry.run_id or 0, g.unit_id), Estimate()) for g in generators)
-            )
-            for entry in found
-        ),
+        without=tuple(g for g in line.generators if g not in generators),
+        rows=tuple(row(entry) for entry in found if entry.run_id is not None or entry.submission_id in known),
     )
 
 
-def _contacts(
-    generators: tuple[TimelineGenerator, ...], found: list[Entry]
-) -> dict[tuple[int, int], Estimate]:
-    units_at: dict[int, list[int]] = defaultdict(list)
-    for generator in generators:
-        if generator.contact_window is not None:
-            units_at[generator.contact_window].append(generator.unit_id)
-    if not units_at:
-        return {}
-    wanted = Q()
-    for window, units in units_at.items():
-        wanted |= Q(window=window, unit__in=units)
-    scores = UnitScore.objects.filter(wanted, run__in=[entry.run_id for entry in found])
-    return {(score.run_id, score.unit_id): auroc(score) for score in scores}
+def _contacts(line: Timeline, found: list[Entry]) -> dict[tuple[UUID, int], Contact]:
+    """First contacts by submission and generator, with the seed of the run that stands on the board."""
+    seed_of = {entry.submission_id: entry.seed for entry in found}
+    rows = FirstContact.objects.filter(
+        submission__in=[entry.submission_id for entry in found],
+        generator__in=[generator.generator_id for generator in line.generators],
+    )
+    return {
+        (row.submission_id, row.generator_id): Contact(**asdict(auroc(row)), prospective=row.prospective)
+        for row in rows.order_by("-seed")
+        if seed_of[row.submission_id] in (None, row.seed)
+    }
 
 
 def benchmark_summaries(user: object) -> list[BenchmarkSummary]:
-    """Every benchmark with its leaders on the newest edition. Three queries, however many there are."""
-    benchmarks = list(Benchmark.objects.select_related("corpus").annotate(newest=NEWEST_EDITION))
+    """Every benchmark with its leaders on the edition that is shown. Three queries, however many there are."""
+    benchmarks = list(Benchmark.objects.select_related("corpus").annotate(shown=SHOWN_EDITION))
     visible = Submission.objects.visible_to(user).filter(state=SubmissionState.ACCEPTED)
     n_entries: dict[int, int] = defaultdict(int)
     for benchmark_id in visible.values_list("benchmark_id", flat=True):
@@ -158,7 +198,7 @@ def benchmark_summaries(user: object) -> list[BenchmarkSummary]:
     leaders: dict[int, dict[object, Leader]] = defaultdict(dict)
     scores = (
         RunScore.objects.filter(
-            run__edition__in=[benchmark.newest for benchmark in benchmarks],
+            run__edition__in=[benchmark.shown for benchmark in benchmarks],
             run__submission__in=Submission.objects.visible_to(None).filter(state=SubmissionState.ACCEPTED),
             period=Period.NEXT,
             value__isnull=False,

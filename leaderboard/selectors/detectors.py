@@ -11,7 +11,7 @@ from leaderboard.models import PeriodScore, Step, Submission, UnitScore
 from leaderboard.selectors.entries import Entry, entries
 from leaderboard.selectors.estimates import Estimate, auroc
 from leaderboard.selectors.steps import CONTAINER
-from leaderboard.selectors.timelines import Timeline, TimelineGenerator, newest_edition, timeline
+from leaderboard.selectors.timelines import Timeline, TimelineGenerator, shown_edition, timeline
 from protocols import continual
 from protocols.contract import Phase
 from protocols.periods import Period
@@ -95,7 +95,7 @@ class Detector:
 
 
 def detector(submission_id: uuid.UUID, user: object) -> Detector | None:
-    """The report of an accepted detector's best run on the newest edition.
+    """The report of an accepted detector's best run on the edition that is shown.
 
     ``None`` when ``user`` may not see it. A constant number of queries.
     """
@@ -108,7 +108,7 @@ def detector(submission_id: uuid.UUID, user: object) -> Detector | None:
     )
     if submission is None:
         return None
-    edition = newest_edition(submission.benchmark)
+    edition = shown_edition(submission.benchmark)
     if edition is None:
         return Detector(submission, None, 0, None)
     line = timeline(edition)

@@ -14,7 +14,7 @@ class Ahead:
     """``open``: newer than the newest trained-on generator, evaluated on and not trained on.
 
     ``waiting``: older than that; they wait for an edition that re-orders. Both in
-    release order.
+    release order, without what was withdrawn.
     """
 
     open: tuple[Generator, ...]
@@ -24,8 +24,10 @@ class Ahead:
 def ahead(corpus_id: int, edition: Edition | None) -> Ahead:
     """Where the generators that were published since ``edition`` stand. Two queries."""
     closed = Generator.objects.filter(windows__edition=edition) if edition else Generator.objects.none()
-    frontier = max(closed.values_list("release_date", flat=True), default=date.min)
-    published = Generator.objects.filter(corpus=corpus_id, batches__state=BatchState.PUBLISHED).distinct()
+    frontier = edition.frontier if edition else date.min
+    published = Generator.objects.filter(
+        corpus=corpus_id, batches__state=BatchState.PUBLISHED, withdrawn_at=None
+    ).distinct()
     others = published.exclude(pk__in=closed.values("pk")).select_related("corpus")
     return Ahead(
         open=tuple(generator for generator in others if generator.release_date > frontier),

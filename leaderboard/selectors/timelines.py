@@ -5,21 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, Q, Subquery
 
 from leaderboard.models import Benchmark, Edition, Generator, Unit
 
-# The primary key of the newest edition, as an annotation of benchmarks.
-NEWEST_EDITION = Subquery(
-    Edition.objects.filter(benchmark=OuterRef("pk")).order_by("-number").values("pk")[:1]
+_OPEN = Edition.objects.filter(opened_at__isnull=False)
+# The edition whose board is shown, as an annotation of benchmarks: the newest that is settled, or
+# else the newest that is open.
+SHOWN_EDITION = Subquery(
+    _OPEN.filter(benchmark=OuterRef("pk"))
+    .annotate(is_settled=Q(settled_at__isnull=False))
+    .order_by("-is_settled", "-number")
+    .values("pk")[:1]
 )
+# The newest open edition, as an annotation of benchmarks.
+NEWEST_EDITION = Subquery(_OPEN.filter(benchmark=OuterRef("pk")).order_by("-number").values("pk")[:1])
 
 
 @dataclass(frozen=True)
 class TimelineGenerator:
-    """``window`` is ``None`` for a generator older than the frontier that waits for the next edition."""
+    """``window`` is ``None`` for a generator older than the frontier that has no place in the edition."""
 
     unit_id: int
+    generator_id: int
     slug: str
     name: str
     family: str
@@ -68,27 +76,36 @@ class Timeline:
 
 
 def newest_edition(benchmark: Benchmark) -> Edition | None:
-    return benchmark.editions.order_by("-number").first()
+    """The newest edition that is open: new runs are on it."""
+    return benchmark.editions.filter(opened_at__isnull=False).order_by("-number").first()
+
+
+def shown_edition(benchmark: Benchmark) -> Edition | None:
+    """The edition whose board is shown: the newest that is settled, or else the newest that is open."""
+    settled = benchmark.editions.filter(settled_at__isnull=False).order_by("-number").first()
+    return settled or newest_edition(benchmark)
 
 
 def timeline(edition: Edition) -> Timeline:
-    """The timeline of ``edition`` with the generators that were published since (three queries)."""
+    """The windows of ``edition`` and the generators of the open one (three queries).
+
+    Withdrawn generators are left out.
+    """
     window_of = {
         generator.pk: window.index
         for window in edition.windows.prefetch_related("generators")
         for generator in window.generators.all()
     }
-    units = list(Unit.objects.filter(benchmark=edition.benchmark_id).select_related("generator"))
+    units = list(edition.units.filter(generator__withdrawn_at=None).select_related("generator"))
     n_closed = max(window_of.values(), default=-1) + 1
-    closed = [unit.generator.release_date for unit in units if unit.generator_id in window_of]
-    frontier = max(closed, default=date.min)
 
     def placed(unit: Unit) -> TimelineGenerator:
         generator: Generator = unit.generator
         window = window_of.get(generator.pk)
-        is_open = window is None and generator.release_date > frontier
+        is_open = window is None and generator.release_date > edition.frontier
         return TimelineGenerator(
             unit_id=unit.pk,
+            generator_id=generator.pk,
             slug=generator.slug,
             name=generator.name,
             family=generator.family,

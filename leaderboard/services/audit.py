@@ -19,6 +19,9 @@ class Verb(StrEnum):
     BENCHMARK_CREATED = "benchmark created"
     WINDOW_CLOSED = "window closed"
     EDITION_OPENED = "edition opened"
+    BUDGET_CHANGED = "budget changed"
+    SAMPLES_SHOWN = "samples shown"
+    SAMPLES_HIDDEN = "samples hidden"
     STORAGE_FREED = "storage freed"
 
 

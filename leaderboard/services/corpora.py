@@ -1,8 +1,7 @@
-"""Corpora, generators and batches of images."""
+"""Corpora and batches of images, up to the seal; what follows is in ``publication``."""
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
 from django.db import transaction
@@ -10,54 +9,45 @@ from django.utils import timezone
 
 from leaderboard.models import Batch, Corpus, Generator, Upload
 from leaderboard.queue import wake_workers
+from leaderboard.services.audit import Verb, record
 from leaderboard.services.moves import FREE, SERVER, move
 from leaderboard.services.uploads import upload_take
 from protocols.errors import RequestError, TidemarkError
 from protocols.states import BatchState
 
 
-def corpus_create(*, slug: str, name: str, description: str = "", simulated: bool = False) -> Corpus:
+def corpus_create(
+    *, slug: str, name: str, description: str = "", simulated: bool = False, actor: object = SERVER
+) -> Corpus:
     """Raises ``RequestError('conflict')`` when the slug is taken."""
     if Corpus.objects.filter(slug=slug).exists():
         raise RequestError("conflict", f"There is a corpus {slug!r} already.")
-    return Corpus.objects.create(slug=slug, name=name, description=description, simulated=simulated)
-
-
-def generator_create(
-    *,
-    corpus: Corpus,
-    slug: str,
-    name: str,
-    release_date: date,
-    family: str = "",
-    source: str = "",
-    licence: str = "",
-) -> Generator:
-    """Raises ``RequestError('conflict')`` when the corpus has a generator of this slug."""
-    if corpus.generators.filter(slug=slug).exists():
-        raise RequestError("conflict", f"The corpus {corpus.slug} has a generator {slug!r} already.")
-    return Generator.objects.create(
-        corpus=corpus,
-        slug=slug,
-        name=name,
-        release_date=release_date,
-        family=family,
-        source=source,
-        licence=licence,
-    )
+    with transaction.atomic():
+        record(actor, Verb.CORPUS_CREATED, slug)
+        return Corpus.objects.create(slug=slug, name=name, description=description, simulated=simulated)
 
 
 def batch_create(
     *, corpus: Corpus, generator: Generator | None = None, real_source: str = "", actor: Any = None
 ) -> Batch:
-    """An empty batch, either of a generator or of a real source."""
+    """An empty batch, either of a generator or of a real source.
+
+    Raises ``RequestError``: ``invalid``, or ``conflict`` for a withdrawn generator.
+    """
     if (generator is None) == (not real_source):
         raise RequestError(
             "invalid", "A batch is of one generator or of one real source: give exactly one of them."
         )
     if generator is not None and generator.corpus_id != corpus.pk:
         raise RequestError("invalid", f"The generator {generator.slug} is not of the corpus {corpus.slug}.")
-    return Batch.objects.create(corpus=corpus, generator=generator, real_source=real_source, created_by=actor)
+    if generator is not None and generator.is_withdrawn:
+        raise RequestError("conflict", f"{generator.slug} was withdrawn.")
+    with transaction.atomic():
+        batch = Batch.objects.create(
+            corpus=corpus, generator=generator, real_source=real_source, created_by=actor
+        )
+        record(actor or SERVER, Verb.BATCH_CREATED, f"{corpus.slug}/{batch.origin}", batch=str(batch.pk))
+    return batch
 
 
 def batch_submit(batch: Batch, upload: Upload, *, actor: object) -> Batch:
@@ -65,6 +55,7 @@ def batch_submit(batch: Batch, upload: Upload, *, actor: object) -> Batch:
     with transaction.atomic():
         upload = upload_take(upload)
         move(batch, BatchState.CHECKING, actor=actor, upload=upload)
+        record(actor, Verb.BATCH_SUBMITTED, f"{batch.corpus.slug}/{batch.origin}", batch=str(batch.pk))
         wake_workers()
     return batch
 
@@ -87,14 +78,3 @@ def batch_reject(batch: Batch, error: TidemarkError, *, actor: object = SERVER) 
         error_code=error.code,
         error_detail=error.detail,
     )
-
-
-def batch_publish(batch: Batch, *, actor: object = SERVER) -> Batch:
-    """Make a sealed batch part of its corpus: the next edition of its benchmarks will use it.
-
-    Raises ``RequestError('conflict')`` when the generator has a published batch already.
-    """
-    with transaction.atomic():
-        if batch.generator and batch.generator.batches.filter(state=BatchState.PUBLISHED).exists():
-            raise RequestError("conflict", f"{batch.generator.slug} has a published batch already.")
-        return move(batch, BatchState.PUBLISHED, actor=actor, published_at=timezone.now())

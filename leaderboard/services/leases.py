@@ -17,8 +17,10 @@ from django.utils import timezone
 
 from leaderboard.models import Batch, Run, Step, Submission
 from leaderboard.queue import wake_workers
+from leaderboard.selectors.waiting import ready_queue
 from leaderboard.services import runs
 from leaderboard.services.moves import FREE, move
+from protocols.contract import Phase
 from protocols.errors import PlatformError, TidemarkError
 from protocols.states import BatchState, RunState, StepState, SubmissionState
 
@@ -51,17 +53,18 @@ def _due() -> models.Q:
 
 
 def claimable_steps(gpus: int) -> models.QuerySet[Step]:
-    """Ready steps that are due, that ``gpus`` GPUs suffice for, oldest first.
+    """The steps of the queue that are due and that ``gpus`` GPUs suffice for.
 
     A step whose key is being computed by another step is left until that one is done,
-    so that nothing is computed twice.
+    so that nothing is computed twice. Training waits while the budget of its edition is spent.
     """
     twin = Step.objects.filter(key=models.OuterRef("key"), state=StepState.RUNNING)
-    return (
-        Step.objects.filter(_due(), state=StepState.READY, gpus__lte=gpus)
-        .exclude(models.Exists(twin))
-        .order_by("ready_at", "id")
+    spent = models.Q(
+        phase=Phase.TRAIN,
+        run__edition__budget_s__isnull=False,
+        run__edition__spent_s__gte=models.F("run__edition__budget_s"),
     )
+    return ready_queue().filter(_due(), gpus__lte=gpus).exclude(models.Exists(twin)).exclude(spent)
 
 
 def claim_step(worker: str, gpus: int = 0) -> Step | None:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import datetime
 from typing import Any
 
 import numpy as np
+from django.db import transaction
+from django.db.models import Min
 from numpy.typing import NDArray
 
-from leaderboard.models import Edition, PeriodScore, Prediction, Run, RunScore, Unit, UnitScore
+from leaderboard.models import (
+    Batch,
+    Edition,
+    FirstContact,
+    Generator,
+    PeriodScore,
+    Prediction,
+    Run,
+    RunScore,
+    Unit,
+    UnitScore,
+)
+from leaderboard.models.scores import Metrics as MetricsRow
 from protocols.contract import Phase
 from protocols.delong import Auroc, delong_of
 from protocols.evaluation import average_over_time, evaluate_step
@@ -32,22 +46,26 @@ class Layout:
 
     Units follow each other in the given order, each with its fakes before its reals. The
     open window, where there is one, counts as the window after the last closed one; a
-    generator older than the frontier that is in no window counts in no period.
+    generator that is older than the frontier and in no window counts in no period, nor does
+    one that was withdrawn.
     """
 
     def __init__(self, edition: Edition, units: Sequence[Unit]) -> None:
         self.units = list(units)
         windows = edition.windows.prefetch_related("generators")
         self.n_closed = len(windows)
-        members = {g: window.index for window in windows for g in window.generators.all()}
-        frontier = max((generator.release_date for generator in members), default=date.min)
-        window_of_unit = [
-            members.get(unit.generator, self.n_closed if unit.generator.release_date > frontier else OUTSIDE)
-            for unit in self.units
-        ]
-        self.n_windows = max([self.n_closed, *(window + 1 for window in window_of_unit)])
+        members = {g.pk: window.index for window in windows for g in window.generators.all()}
+
+        def window_of(generator: Generator) -> int:
+            if generator.is_withdrawn:
+                return OUTSIDE
+            outside = self.n_closed if generator.release_date > edition.frontier else OUTSIDE
+            return members.get(generator.pk, outside)
+
+        self.window_of_unit = [window_of(unit.generator) for unit in self.units]
+        self.n_windows = max([self.n_closed, *(window + 1 for window in self.window_of_unit)])
         sizes = [unit.n_fakes + unit.n_reals for unit in self.units]
-        self.window_of = np.repeat(np.asarray(window_of_unit, dtype=np.int64), sizes)
+        self.window_of = np.repeat(np.asarray(self.window_of_unit, dtype=np.int64), sizes)
         self._unit_of = np.repeat(np.arange(len(self.units)), sizes)
         classes = [np.repeat([1, 0], [unit.n_fakes, unit.n_reals]) for unit in self.units]
         self.labels = np.concatenate(classes or [np.empty(0)])
@@ -63,14 +81,19 @@ class Layout:
 
 @dataclass
 class WindowScore:
-    """The rows of one window of a run, not yet saved."""
+    """The rows of one window of a run, not yet saved.
+
+    ``contacts``: those of ``units`` whose generators the state meets before its detector
+    could learn from them.
+    """
 
     window: int
     units: list[UnitScore]
     periods: list[PeriodScore]
+    contacts: list[UnitScore]
 
-    def save(self, run: Run) -> None:
-        """Replace what the run has for this window."""
+    def save(self, run: Run, state_key: str) -> None:
+        """Replace what the run has for this window; first contacts are added where there is none yet."""
         UnitScore.objects.filter(run=run, window=self.window).delete()
         PeriodScore.objects.filter(run=run, window=self.window).delete()
         for unit in self.units:
@@ -79,6 +102,42 @@ class WindowScore:
             period.run = run
         UnitScore.objects.bulk_create(self.units)
         PeriodScore.objects.bulk_create(self.periods)
+        _keep_contacts(run, self.window, state_key, self.contacts)
+
+
+def _keep_contacts(run: Run, window: int, state_key: str, scores: Sequence[UnitScore]) -> None:
+    submission = run.submission
+    published = first_publications([score.unit.generator_id for score in scores])
+    contacts = []
+    for score in scores:
+        since = published.get(score.unit.generator_id)
+        sealed = submission.sealed_at
+        contacts.append(
+            FirstContact(
+                submission=submission,
+                seed=run.seed,
+                generator_id=score.unit.generator_id,
+                unit=score.unit,
+                edition_id=run.edition_id,
+                window=window,
+                state_key=state_key,
+                prospective=since is not None and sealed is not None and sealed < since,
+                **{field.name: getattr(score, field.name) for field in MetricsRow._meta.fields},
+            )
+        )
+    # The first one stands: a later score of the same generator is another row's business.
+    FirstContact.objects.bulk_create(contacts, ignore_conflicts=True)
+
+
+def first_publications(generator_ids: Iterable[int]) -> dict[int, datetime]:
+    """When the first images of each of these generators were published."""
+    rows = (
+        Batch.objects.filter(generator__in=list(generator_ids), published_at__isnull=False)
+        .order_by()
+        .values("generator_id")
+        .annotate(since=Min("published_at"))
+    )
+    return {row["generator_id"]: row["since"] for row in rows}
 
 
 def window_score(edition: Edition, window: int, scores: Mapping[Unit, Scores]) -> WindowScore:
@@ -100,7 +159,12 @@ def window_score(edition: Edition, window: int, scores: Mapping[Unit, Scores]) -
         # After the last window there may be no next one, and then there is no score to show.
         if results[period].metrics.n_fake_images
     ]
-    return WindowScore(window, units, periods)
+    contacts = [
+        score
+        for score, own in zip(units, layout.window_of_unit, strict=True)
+        if own > 0 and window == own - 1
+    ]
+    return WindowScore(window, units, periods, contacts)
 
 
 def _columns(metrics: Metrics, auroc: Auroc | None) -> dict[str, Any]:
@@ -116,17 +180,19 @@ def run_score(run: Run) -> None:
     influence on all windows of the average is summed before it is squared, so images
     that count in several windows count once.
     """
-    steps = list(run.steps.filter(phase=Phase.PREDICT).order_by("window"))
+    steps = list(run.steps.filter(phase=Phase.PREDICT, unit=None).order_by("window"))
     if any(step.state != StepState.SUCCEEDED for step in steps):
         return
-    benchmark = run.edition.benchmark_id
-    units = list(Unit.objects.filter(benchmark=benchmark).select_related("generator").order_by("pk"))
+    units = list(run.edition.units.select_related("generator").order_by("pk"))
+    # What came when these states had been scored already may not have met all of them yet.
+    stored = {step.window: stored_scores(step.key, units) for step in steps}
+    units = [unit for unit in units if all(unit.pk in scores for scores in stored.values())]
     layout = Layout(run.edition, units)
     # The steps of the headline are scored alike with and without the fall-back of the last one.
     results = {
         step.window: evaluate_step(
             layout.labels,
-            layout.join(stored_scores(step.key, units)),
+            layout.join(stored[step.window]),
             layout.window_of,
             step.window,
             layout.n_closed,
@@ -148,6 +214,31 @@ def run_score(run: Run) -> None:
                 "n_windows": len(average.steps),
             },
         )
+
+
+def rescore_next() -> bool:
+    """Compute the scores of one stale run anew from its stored predictions; whether there was one.
+
+    Any number of workers may call it at once.
+    """
+    with transaction.atomic():
+        run = (
+            Run.objects.select_for_update(of=("self",), skip_locked=True)
+            .filter(stale_since__isnull=False)
+            .order_by("stale_since", "pk")
+            .first()
+        )
+        if run is None:
+            return False
+        units = list(run.edition.units.select_related("generator"))
+        for step in run.steps.filter(phase=Phase.PREDICT, unit=None, state=StepState.SUCCEEDED):
+            scores = stored_scores(step.key, units)
+            known = {unit: scores[unit.pk] for unit in units if unit.pk in scores}
+            window_score(run.edition, step.window, known).save(run, step.key)
+        run_score(run)
+        run.stale_since = None
+        run.save(update_fields=["stale_since"])
+        return True
 
 
 def stored_scores(state_key: str, units: Iterable[Unit]) -> dict[int, Scores]:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from leaderboard.models import Benchmark, Run, Submission, Upload, Visibility
 from leaderboard.queue import wake_workers
+from leaderboard.selectors.timelines import newest_edition
 from leaderboard.services.moves import FREE, move
 from leaderboard.services.runs import run_cancel, run_create
 from leaderboard.services.uploads import upload_take
@@ -78,7 +79,7 @@ def submission_accept(
         phases=phases,
         image_bytes=image_bytes,
     )
-    edition = submission.benchmark.editions.last()
+    edition = newest_edition(submission.benchmark)
     return run_create(submission, edition, seed=submission.seed) if edition else None
 
 

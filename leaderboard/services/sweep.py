@@ -30,9 +30,10 @@ class Swept:
 
 def waiting_count() -> int:
     """How many pieces of work could be claimed now."""
+    stale = Run.objects.filter(stale_since__isnull=False).count()
     checks = Submission.objects.filter(state=SubmissionState.CHECKING, lease_token__isnull=True).count()
     batches = Batch.objects.filter(state=BatchState.CHECKING, lease_token__isnull=True).count()
-    return checks + batches + leases.claimable_steps(gpus=ANY_GPUS).count()
+    return stale + checks + batches + leases.claimable_steps(gpus=ANY_GPUS).count()
 
 
 def sweep() -> Swept:

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from leaderboard.models import Upload
@@ -114,12 +114,17 @@ def upload_delete(upload: Upload) -> None:
     upload.delete()
 
 
-def delete_spent() -> int:
-    """Free what was abandoned and what its owner no longer needs; returns how many uploads."""
+def spent_uploads() -> QuerySet[Upload]:
+    """What was abandoned, and what its owner no longer needs."""
     abandoned = Q(submission__isnull=True, batch__isnull=True, expires_at__lt=timezone.now())
     checked = Q(submission__isnull=False) & ~Q(submission__state=SubmissionState.CHECKING)
     sealed = Q(batch__isnull=False) & ~Q(batch__state=BatchState.CHECKING)
-    uploads = list(Upload.objects.filter(abandoned | checked | sealed))
+    return Upload.objects.filter(abandoned | checked | sealed)
+
+
+def delete_spent() -> int:
+    """Free the uploads that nobody needs; returns how many."""
+    uploads = list(spent_uploads())
     for upload in uploads:
         upload_delete(upload)
     return len(uploads)

@@ -15,7 +15,15 @@ from PIL import Image as PillowImage
 from evaluator.data.ingest import ingest
 from evaluator.data.sources import SourceFile, SplitName
 from leaderboard.models import Batch, Benchmark, Corpus, Submission, User
-from leaderboard.services import benchmarks, corpora, submissions, uploads
+from leaderboard.services import (
+    benchmarks,
+    corpora,
+    editions,
+    generators,
+    publication,
+    submissions,
+    uploads,
+)
 from leaderboard.services.leases import check_start
 from protocols.contract import LABEL_CONTRACT, LABEL_PHASES
 
@@ -96,7 +104,7 @@ def make_world(n_generators: int = 4, *, mode: str = "cumulative", **train_budge
     reals = corpora.batch_create(corpus=corpus, real_source="camera")
     fill(reals, 2 * n_generators)
     for n in range(n_generators):
-        generator = corpora.generator_create(
+        generator = generators.generator_create(
             corpus=corpus, slug=f"g{n}", name=f"G{n}", release_date=date(2020, 1 + n, 1)
         )
         fill(corpora.batch_create(corpus=corpus, generator=generator), 1)
@@ -108,7 +116,7 @@ def make_world(n_generators: int = 4, *, mode: str = "cumulative", **train_budge
         training_mode=mode,
         budgets=budgets(**train_budget),
     )
-    benchmarks.edition_open(benchmark)
+    editions.edition_open(benchmark)
     return benchmark
 
 
@@ -117,7 +125,7 @@ def fill(batch: Batch, times: int) -> None:
     check_start(batch, "tests")
     ingest(batch, list(_files(batch, times)), progress=lambda *_: None, should_stop=lambda: False)
     corpora.batch_seal(batch)
-    corpora.batch_publish(batch)
+    publication.batch_publish(batch)
 
 
 def _files(batch: Batch, times: int) -> Iterator[SourceFile]:

@@ -151,7 +151,10 @@ class BenchmarkFactory(DjangoModelFactory[Benchmark]):
 
 
 class EditionFactory(DjangoModelFactory[Edition]):
-    """An edition without windows; ``windows=n`` gives it n closed windows of published generators."""
+    """An open, settled edition without windows; ``windows=n`` gives it n closed ones.
+
+    Its frontier follows the windows that it is given, and its units those of ``UnitFactory``.
+    """
 
     class Meta:
         model = Edition
@@ -160,6 +163,9 @@ class EditionFactory(DjangoModelFactory[Edition]):
     benchmark = factory.SubFactory(BenchmarkFactory)
     number = factory.Sequence(lambda n: n + 1)
     manifest_hash = store_key()
+    frontier = date.min
+    opened_at = factory.LazyFunction(timezone.now)
+    settled_at = factory.LazyAttribute(lambda edition: edition.opened_at)
 
     @factory.post_generation
     def windows(self: Edition, create: bool, extracted: int | None, **kwargs: Any) -> None:
@@ -188,17 +194,29 @@ class WindowFactory(DjangoModelFactory[Window]):
                 for _ in range(benchmark.generators_per_window)
             ]
         self.generators.set(extracted)
+        edition = self.edition
+        edition.frontier = max([edition.frontier, *(generator.release_date for generator in extracted)])
+        edition.save(update_fields=["frontier"])
 
 
 class UnitFactory(DjangoModelFactory[Unit]):
+    """A unit that every edition of its benchmark is scored on; ``joins=False`` leaves it out."""
+
     class Meta:
         model = Unit
+        skip_postgeneration_save = True
 
     benchmark = factory.SubFactory(BenchmarkFactory)
     generator = factory.SubFactory(GeneratorFactory, corpus=factory.SelfAttribute("..benchmark.corpus"))
     manifest = store_key()
     n_fakes = 10
     n_reals = 10
+
+    @factory.post_generation
+    def joins(self: Unit, create: bool, extracted: bool | None, **kwargs: Any) -> None:
+        if extracted is not False:
+            for edition in self.benchmark.editions.all():
+                edition.units.add(self)
 
 
 class SubmissionFactory(DjangoModelFactory[Submission]):

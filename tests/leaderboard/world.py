@@ -283,7 +283,7 @@ class _Board:
                 Prediction(state_key=key, unit=unit, scores=values.tobytes())
                 for unit, values in scores.items()
             )
-            window_score(self.edition, window, scores).save(run)
+            window_score(self.edition, window, scores).save(run, key)
 
     def _distance(self, position: int, unit: Unit, window: int, row: DetectorRow) -> float:
         """How far fakes lie from reals, in standard deviations of the score."""

@@ -10,7 +10,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from evaluator.data.aigenbench import NAME, SLUG, SOURCE, read_release, release_origins
 from evaluator.management.console import import_all, report
 from leaderboard.models import Benchmark, Corpus, Degradation
-from leaderboard.services.benchmarks import benchmark_create, edition_open
+from leaderboard.services.benchmarks import benchmark_create
+from leaderboard.services.editions import edition_open
 from leaderboard.services.corpora import corpus_create
 from protocols.errors import DataError, TidemarkError
 

@@ -12,7 +12,8 @@ from evaluator.data.folder import CorpusFolder, GeneratorRow, read_corpus_folder
 from evaluator.data.imports import Origin
 from evaluator.management.console import import_all, report
 from leaderboard.models import Corpus, Generator
-from leaderboard.services.corpora import corpus_create, generator_create
+from leaderboard.services.corpora import corpus_create
+from leaderboard.services.generators import generator_create
 from protocols.errors import DataError
 
 

@@ -9,7 +9,7 @@ from django.contrib.auth.models import AnonymousUser
 from leaderboard.charts.contact import first_contact_figure
 from leaderboard.charts.detector import matrix_figure, periods_figure
 from leaderboard.models import Submission
-from leaderboard.selectors.boards import FirstContact, first_contact
+from leaderboard.selectors.boards import ContactMap, first_contact
 from leaderboard.selectors.detectors import Detector, detector
 from tests.leaderboard.world import World
 
@@ -18,7 +18,7 @@ VISITOR = AnonymousUser()
 
 
 @pytest.fixture
-def contact(world: World) -> FirstContact:
+def contact(world: World) -> ContactMap:
     return first_contact(world.benchmark, VISITOR)
 
 
@@ -29,9 +29,14 @@ def report(world: World) -> Detector:
     return found
 
 
-def test_the_contact_map_holds_the_tables_numbers(contact: FirstContact) -> None:
+def test_the_contact_map_holds_the_tables_numbers(contact: ContactMap) -> None:
     figure = first_contact_figure(contact)
-    (heatmap,) = figure["data"]
+    heatmap, dots = figure["data"]
+    marked = set(zip(dots["x"], dots["y"], strict=True))
+    prospective = {
+        (x, y) for y, row in enumerate(contact.rows) for x, cell in enumerate(row.cells) if cell.prospective
+    }
+    assert marked == prospective != set()
     assert heatmap["z"] == [[cell.value for cell in row.cells] for row in contact.rows]
     assert len(figure["layout"]["xaxis"]["ticktext"]) == len(contact.generators)
     queued = [row.entry.name for row in contact.rows].index("clip-probe")
@@ -74,9 +79,7 @@ def test_the_axis_goes_below_chance_where_an_interval_does(report: Detector) -> 
 
 
 @pytest.mark.parametrize("simulated", [True, False])
-def test_every_title_marks_a_simulated_corpus(
-    contact: FirstContact, report: Detector, simulated: bool
-) -> None:
+def test_every_title_marks_a_simulated_corpus(contact: ContactMap, report: Detector, simulated: bool) -> None:
     contact.benchmark.corpus.simulated = simulated
     report.submission.benchmark.corpus.simulated = simulated
     figures = [first_contact_figure(contact), matrix_figure(report), periods_figure(report)]

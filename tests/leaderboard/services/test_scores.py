@@ -51,12 +51,12 @@ def draw(edition: Edition, seed: int) -> dict[Unit, np.ndarray]:
     rng = np.random.default_rng(seed)
     return {
         unit: np.concatenate([rng.uniform(0.2, 1, unit.n_fakes), rng.uniform(0, 0.8, unit.n_reals)]).round(2)
-        for unit in edition.benchmark.units.all()
+        for unit in edition.units.all()
     }
 
 
 def covered(edition: Edition, first: int, last: int) -> list[Unit]:
-    return list(edition.benchmark.units.all())[first : last + 1]
+    return list(edition.units.all())[first : last + 1]
 
 
 def expected(scores: dict[Unit, np.ndarray], units: list[Unit]) -> tuple[float, float]:
@@ -68,7 +68,7 @@ def expected(scores: dict[Unit, np.ndarray], units: list[Unit]) -> tuple[float, 
 def test_units_and_periods_equal_scikit_learn(edition: Edition, run: Run) -> None:
     for k in range(N_WINDOWS):
         scores = draw(edition, seed=k)
-        window_score(edition, k, scores).save(run)
+        window_score(edition, k, scores).save(run, "state")
         for unit in scores:
             row = UnitScore.objects.get(run=run, window=k, unit=unit)
             assert (row.roc_auc, row.average_precision) == pytest.approx(expected(scores, [unit]), abs=1e-12)
@@ -85,14 +85,14 @@ def test_units_and_periods_equal_scikit_learn(edition: Edition, run: Run) -> Non
 
 
 def test_scoring_again_replaces(edition: Edition, run: Run) -> None:
-    window_score(edition, 0, draw(edition, 0)).save(run)
-    window_score(edition, 0, draw(edition, 1)).save(run)
+    window_score(edition, 0, draw(edition, 0)).save(run, "state")
+    window_score(edition, 0, draw(edition, 1)).save(run, "state")
     assert UnitScore.objects.filter(run=run).count() == N_WINDOWS + 1
 
 
 def test_without_an_open_window_the_last_next_is_missing(edition: Edition, run: Run) -> None:
-    edition.benchmark.units.last().delete()
-    window_score(edition, N_WINDOWS - 1, draw(edition, 0)).save(run)
+    edition.units.remove(edition.units.last())
+    window_score(edition, N_WINDOWS - 1, draw(edition, 0)).save(run, "state")
     assert not PeriodScore.objects.filter(run=run, period="next").exists()
 
 
@@ -100,7 +100,7 @@ def test_an_older_generator_without_a_window_counts_in_no_period(edition: Editio
     generator = GeneratorFactory(corpus=edition.benchmark.corpus, release_date=date(2019, 1, 1))
     waiting = UnitFactory(benchmark=edition.benchmark, generator=generator, n_fakes=20, n_reals=20)
     scores = draw(edition, 0)
-    window_score(edition, 0, scores).save(run)
+    window_score(edition, 0, scores).save(run, "state")
     inside = [unit for unit in scores if unit != waiting]
     assert UnitScore.objects.filter(run=run, unit=waiting).exists()
     whole = PeriodScore.objects.get(run=run, period="whole")
@@ -134,7 +134,7 @@ def test_the_headline_averages_the_forecasts_on_closed_windows_only(edition: Edi
 
 def test_constant_scores_are_exactly_a_half_with_no_width(edition: Edition, run: Run) -> None:
     for k in range(N_WINDOWS):
-        predict(run, k, {unit: np.full(40, 0.5) for unit in edition.benchmark.units.all()})
+        predict(run, k, {unit: np.full(40, 0.5) for unit in edition.units.all()})
     run_score(run)
     for score in RunScore.objects.filter(run=run):
         assert (score.value, score.low, score.high, score.paper_value) == (0.5, 0.5, 0.5, 0.5)

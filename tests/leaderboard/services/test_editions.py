@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import date
-from itertools import count
 
 import pytest
 
-from leaderboard.models import Benchmark, Corpus, Image, Run, Split, Unit
-from leaderboard.services.benchmarks import edition_open, timeline
+from leaderboard.models import Benchmark, Image, Run, Split, Unit
+from leaderboard.services.editions import edition_open, timeline_anew
 from leaderboard.store import store
 from protocols.errors import DataError, RequestError
 from tests.leaderboard.factories import (
@@ -20,42 +19,10 @@ from tests.leaderboard.factories import (
     SubmissionFactory,
     digest,
 )
+from tests.leaderboard.images import publish, publish_reals
 from tests.protocols.reference import window_plan
 
 pytestmark = pytest.mark.django_db
-
-_numbers = count()
-
-
-def add_images(corpus: Corpus, batch: object, split: str, n: int) -> None:
-    Image.objects.bulk_create(
-        Image(
-            corpus=corpus,
-            batch=batch,
-            split=split,
-            content_hash=digest(f"image {next(_numbers)}"),
-            perceptual_hash=0,
-            shard_row=row,
-            width=8,
-            height=8,
-            source_format="PNG",
-            source_bytes=1,
-        )
-        for row in range(n)
-    )
-
-
-def publish(corpus: Corpus, slug: str, released: str, n_train: int = 4, n_eval: int = 3) -> None:
-    generator = GeneratorFactory(corpus=corpus, slug=slug, release_date=date.fromisoformat(released))
-    batch = BatchFactory(corpus=corpus, generator=generator)
-    add_images(corpus, batch, Split.TRAIN, n_train)
-    add_images(corpus, batch, Split.EVAL, n_eval)
-
-
-def publish_reals(corpus: Corpus, n_train: int = 60, n_eval: int = 40) -> None:
-    batch = BatchFactory(corpus=corpus, real=True)
-    add_images(corpus, batch, Split.TRAIN, n_train)
-    add_images(corpus, batch, Split.EVAL, n_eval)
 
 
 def windows_of(benchmark: Benchmark) -> list[set[str]]:
@@ -119,7 +86,7 @@ def test_generators_beyond_the_last_full_window_are_the_open_window() -> None:
     benchmark = BenchmarkFactory(corpus=corpus, generators_per_window=2)
     edition_open(benchmark)
     assert windows_of(benchmark) == [{"g0", "g1"}, {"g2", "g3"}]
-    assert timeline(benchmark).open == ("g4",)
+    assert timeline_anew(benchmark).open == ("g4",)
     assert benchmark.units.count() == 5
 
 

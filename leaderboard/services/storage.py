@@ -1,0 +1,138 @@
+"""Freeing room: what nobody needs is deleted, what somebody may need stays.
+
+While a kind is freed no step, archive or batch may change its state: nothing is claimed, nothing
+becomes ready and no result is written. So what the rows say is what is needed. What a worker has
+put into the store and not yet told the database is known by its change time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import OperationalError, connection, transaction
+from django.db.models import Min
+from django.utils import timezone
+
+from leaderboard.models import Artifact, Batch, Step, Submission
+from leaderboard.selectors.desk import storage
+from leaderboard.selectors.desk.storage import Kind
+from leaderboard.services.audit import Verb, record
+from leaderboard.services.uploads import delete_spent
+from leaderboard.store import store
+from protocols.errors import RequestError
+from protocols.states import BatchState, StepState, SubmissionState
+
+# How long work may be held up by somebody who wants to free and has to wait.
+LOCK_TIMEOUT_S = 5
+# Clocks of a worker, of this host and of the file server may differ by so much.
+CLOCKS = timedelta(minutes=2)
+
+
+@dataclass(frozen=True)
+class Freed:
+    """``n_objects`` of one kind are gone, and the room that they took is there again."""
+
+    kind: Kind
+    n_objects: int
+    size_bytes: int
+
+
+def storage_free(kind: Kind, *, actor: object) -> Freed:
+    """Delete everything of ``kind`` that nobody needs, and log it.
+
+    Freed artifacts are built again when a step needs them, and a superseded checkpoint is trained
+    again should its window ever be; nothing else comes back. Doing it twice is harmless.
+
+    Raises ``RequestError('conflict')`` when the queue is too busy to be held still, and
+    ``RequestError('nothing_to_free')`` for a kind of which everything is needed for good.
+    """
+    if kind == Kind.LISTS:
+        raise RequestError("nothing_to_free")
+    with transaction.atomic():
+        if kind == Kind.UPLOADS:
+            freed = _free_uploads()
+        elif kind == Kind.ORPHANS:
+            _hold_still()
+            freed = _free_orphans()
+        else:
+            _hold_still()
+            freed = _free_named(kind)
+        record(actor, Verb.STORAGE_FREED, kind.value, n_objects=freed.n_objects, size_bytes=freed.size_bytes)
+    return freed
+
+
+def _hold_still() -> None:
+    """Keep every row of work as it is until this transaction ends; reading goes on.
+
+    The tables are locked in the order in which all others lock their rows.
+    """
+    tables = ", ".join(model._meta.db_table for model in (Submission, Batch, Step))
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")
+            cursor.execute(f"LOCK TABLE {tables} IN EXCLUSIVE MODE")
+    except OperationalError as error:
+        raise RequestError("conflict", "Too much work is changing hands; try again in a moment.") from error
+
+
+def _untouched_since() -> float:
+    """An object that changed after this moment may be the unwritten result of work that is under way."""
+    now = timezone.now()
+    steps = Step.objects.filter(state=StepState.RUNNING).aggregate(first=Min("started_at"))["first"]
+    checks = (
+        Submission.objects.filter(state=SubmissionState.CHECKING, lease_token__isnull=False),
+        Batch.objects.filter(state=BatchState.CHECKING, lease_token__isnull=False),
+    )
+    begun = [steps] if steps else []
+    begun += [first for rows in checks if (first := rows.aggregate(first=Min("created_at"))["first"])]
+    return (min(begun) - CLOCKS).timestamp() if begun else now.timestamp()
+
+
+def _free_named(kind: Kind) -> Freed:
+    keys = storage.freeable(kind, storage.references())
+    if kind == Kind.ARCHIVES:
+        storage.unneeded_archives().update(archive="")
+    elif kind == Kind.SHARDS:
+        storage.unneeded_batches().update(train_shard="", eval_shard="", contact_sheet="")
+    elif kind == Kind.ARTIFACTS:
+        Artifact.objects.filter(pk__in=[artifact.pk for artifact in storage.unneeded_artifacts()]).delete()
+    else:
+        storage.unneeded_checkpoints().delete()
+    return _delete(kind, keys, _untouched_since())
+
+
+def _free_orphans() -> Freed:
+    old = (timezone.now() - storage.ORPHAN_AGE).timestamp()
+    named = frozenset().union(*(found.all for found in storage.references().values()))
+    freed = _delete(Kind.ORPHANS, storage.stored_objects().keys() - named, min(old, _untouched_since()))
+    n_objects, size_bytes = freed.n_objects, freed.size_bytes
+    for path, facts in storage.scratch_files().items():
+        if facts.st_ctime < old:
+            path.unlink(missing_ok=True)
+            n_objects, size_bytes = n_objects + 1, size_bytes + facts.st_size
+    return Freed(Kind.ORPHANS, n_objects, size_bytes)
+
+
+def _free_uploads() -> Freed:
+    spent = [upload.offset for upload in storage.spent_uploads()]
+    delete_spent()
+    return Freed(Kind.UPLOADS, len(spent), sum(spent))
+
+
+def _delete(kind: Kind, keys: Collection[str], untouched_since: float) -> Freed:
+    """Delete those objects that nobody has touched since; the others become orphans, if nobody names them.
+
+    Under the lock of the caller, so that no step finds a row whose files are gone.
+    """
+    n_objects = size_bytes = 0
+    for key in keys:
+        path = store().path(key)
+        with suppress(FileNotFoundError):
+            facts = path.lstat()
+            if facts.st_ctime <= untouched_since:
+                path.unlink()
+                n_objects, size_bytes = n_objects + 1, size_bytes + facts.st_size
+    return Freed(kind, n_objects, size_bytes)
