@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils.http import http_date
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
@@ -46,7 +47,9 @@ DONE = OpenApiResponse(description="Upload-Offset, Upload-Length and Upload-Expi
 class Tus(APIView):
     """What every request of the protocol has in common."""
 
-    authentication_classes = (TokenAuthentication,)
+    # A page of this site uploads with the reader's session. Every request of such a reader that
+    # changes something must carry the CSRF token in X-CSRFToken: no form of another site can.
+    authentication_classes = (TokenAuthentication, SessionAuthentication)
     permission_classes = (IsAuthenticated,)
     parser_classes = ()
 
