@@ -10,19 +10,26 @@ import os
 from typing import Any
 
 import django
-from celery.signals import setup_logging, worker_ready, worker_shutting_down
+from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "leaderboard.settings")
 django.setup()
 
 from evaluator import tasks, worker  # noqa: E402 - Django's models need its set-up first.
+from evaluator.beat import Beat  # noqa: E402
 from leaderboard.queue import app, send_wake_up  # noqa: E402
 
 __all__ = ["app", "tasks"]
 
+_beats: list[Beat] = []
+
 
 @worker_ready.connect
-def _begin(**_: Any) -> None:
+def _begin(sender: Any, **_: Any) -> None:
+    # The same name under which steps are leased.
+    beat = Beat(sender.hostname)
+    beat.start()
+    _beats.append(beat)
     # Whatever a predecessor left behind is removed by the first look, and work that waits begins.
     send_wake_up()
 
@@ -30,6 +37,13 @@ def _begin(**_: Any) -> None:
 @worker_shutting_down.connect
 def _end(**_: Any) -> None:
     worker.stopping.set()
+
+
+@worker_shutdown.connect
+def _gone(**_: Any) -> None:
+    # By now all work in hand is ended or given back.
+    for beat in _beats:
+        beat.end()
 
 
 @setup_logging.connect

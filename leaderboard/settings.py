@@ -128,7 +128,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "leaderboard.api.pagination.Pages",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "leaderboard.api.schema.Schema",
-    "DEFAULT_THROTTLE_RATES": {"tokens": "30/min"},
+    "DEFAULT_THROTTLE_RATES": {"tokens": "30/min", "webhooks": "30/min", "subscriptions": "10/hour"},
     # How many proxies of ours stand before the server and name the client in X-Forwarded-For.
     "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
@@ -185,7 +185,20 @@ DOCKER_HOST = env.str("DOCKER_HOST", default="")
 INSTANCE = env.str("TIDEMARK_INSTANCE", default="tidemark")
 WORKER_GPUS = env.list("TIDEMARK_GPUS", default=[])
 
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+# The desk: what an hour of a CPU and of a GPU costs, where somebody wants to know.
+CPU_HOUR_COST = env.float("CPU_HOUR_COST", default=0.0)
+GPU_HOUR_COST = env.float("GPU_HOUR_COST", default=0.0)
+CURRENCY = env.str("CURRENCY", default="EUR")
+# Whoever shows this token may read /metrics; without one only this very machine may.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+
+# What is sent to readers: mail goes to the log unless EMAIL_URL names a server. Links in what is sent
+# begin with SITE_URL. Webhooks reach the public internet and the hosts of WEBHOOK_ALLOW alone.
+globals().update(env.email_url("EMAIL_URL", default="consolemail://"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="Tidemark <tidemark@localhost>")
+SITE_URL = env.str("SITE_URL", default="http://127.0.0.1:8000")
+WEBHOOK_ALLOW = env.list("WEBHOOK_ALLOW", default=[])
 
 # What every line of the log gets, also those of Django and other libraries.
 LINE_PROCESSORS: list[Any] = [

@@ -61,9 +61,20 @@ class Store:
         path.replace(target)
         return key
 
+    def touch(self, key: str) -> bool:
+        """Show that somebody wants this object now; returns whether there is one.
+
+        Its change time is what keeps it from being freed before a row of the database names it.
+        """
+        try:
+            self.path(key).chmod(0o444)
+        except FileNotFoundError:
+            return False
+        return True
+
     def put_bytes(self, data: bytes) -> str:
         key = hashlib.sha256(data).hexdigest()
-        if not self.exists(key):
+        if not self.touch(key):
             path = self.scratch()
             path.write_bytes(data)
             self.adopt(path, key)

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connection
 
 from evaluator.data.progress import Progress
-from leaderboard.models import Artifact
+from leaderboard.models import Artifact, ArtifactKind
 from leaderboard.store import Store, store
 
 POLL_S = 0.5
@@ -24,8 +24,17 @@ def artifact_key(**description: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def built_once(key: str, build: Callable[[Store], Sequence[str]], progress: Progress) -> tuple[str, ...]:
+def built_once(
+    key: str,
+    build: Callable[[Store], Sequence[str]],
+    progress: Progress,
+    *,
+    kind: ArtifactKind,
+    sources: Sequence[str],
+) -> tuple[str, ...]:
     """The store keys of the artifact ``key``, from the index or else from ``build``.
+
+    ``sources`` are the store keys of what it is built from: they tell who may still need it.
 
     While one worker builds, the others wait for it; a worker that dies lets go of the lock.
     An artifact that lost a file is built again.
@@ -38,7 +47,13 @@ def built_once(key: str, build: Callable[[Store], Sequence[str]], progress: Prog
                 files = tuple(build(store()))
                 size_bytes = sum(store().path(file).stat().st_size for file in files)
                 Artifact.objects.update_or_create(
-                    key=key, defaults={"files": list(files), "size_bytes": size_bytes}
+                    key=key,
+                    defaults={
+                        "kind": kind,
+                        "sources": list(sources),
+                        "files": list(files),
+                        "size_bytes": size_bytes,
+                    },
                 )
     return files
 

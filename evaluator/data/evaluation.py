@@ -13,7 +13,7 @@ from evaluator.data.jobs import freeze
 from evaluator.data.pool import map_ordered
 from evaluator.data.progress import Progress, part
 from evaluator.data.shards import Shard, ShardWriter, places
-from leaderboard.models import Batch, Split, Unit
+from leaderboard.models import ArtifactKind, Batch, Split, Unit
 from leaderboard.store import Store, store
 from protocols.contract import EVAL_COLUMNS
 
@@ -54,7 +54,7 @@ def ensure_frozen(batch: Batch, degradation: str, progress: Progress) -> str:
             return [frozen.finish()]
 
     key = artifact_key(kind="frozen", format=FROZEN_FORMAT, shard=batch.eval_shard, degradation=degradation)
-    (frozen,) = built_once(key, build, progress)
+    (frozen,) = built_once(key, build, progress, kind=ArtifactKind.FROZEN, sources=[batch.eval_shard])
     return frozen
 
 
@@ -84,10 +84,7 @@ def ensure_eval_set(units: Sequence[Unit], progress: Progress) -> EvalSet:
 
         return write_files(target, EVAL_COLUMNS, rows(), len(ids), part(progress, _FREEZING, 1.0))
 
-    key = artifact_key(
-        kind="eval",
-        format=EVAL_FORMAT,
-        ids=key_fingerprint(),
-        units=sorted(unit.manifest for unit in units),
-    )
-    return EvalSet(key, built_once(key, build, progress), len(ids))
+    sources = sorted(unit.manifest for unit in units)
+    key = artifact_key(kind="eval", format=EVAL_FORMAT, ids=key_fingerprint(), units=sources)
+    files = built_once(key, build, progress, kind=ArtifactKind.EVAL, sources=sources)
+    return EvalSet(key, files, len(ids))

@@ -10,7 +10,7 @@ from evaluator.data.datasets import write_files
 from evaluator.data.ids import Purpose, image_id, key_fingerprint
 from evaluator.data.progress import Progress
 from evaluator.data.shards import Shard, places
-from leaderboard.models import Batch, Split, Window
+from leaderboard.models import ArtifactKind, Batch, Split, Window
 from leaderboard.store import Store, store
 from protocols.contract import TRAIN_COLUMNS
 
@@ -50,4 +50,5 @@ def ensure_training_window(window: Window, progress: Progress) -> TrainSet:
         return write_files(target, TRAIN_COLUMNS, rows(), len(ids), progress)
 
     key = artifact_key(kind="train", format=TRAIN_FORMAT, ids=key_fingerprint(), window=window.manifest)
-    return TrainSet(key, built_once(key, build, progress), len(ids))
+    files = built_once(key, build, progress, kind=ArtifactKind.TRAIN, sources=[window.manifest])
+    return TrainSet(key, files, len(ids))

@@ -8,6 +8,7 @@ from leaderboard.api.benchmarks import BenchmarkDetail, Benchmarks, EditionAppro
 from leaderboard.api.corpora import (
     BatchDetail,
     Batches,
+    BatchPreview,
     BatchPublish,
     BatchSubmit,
     Corpora,
@@ -16,6 +17,16 @@ from leaderboard.api.corpora import (
     GeneratorRedate,
     Generators,
     GeneratorWithdraw,
+)
+from leaderboard.api.desk import (
+    Desk,
+    DeskActions,
+    DeskArrivals,
+    DeskCost,
+    DeskFailures,
+    DeskQueue,
+    DeskStorage,
+    DeskWorkers,
 )
 from leaderboard.api.errors import Nowhere
 from leaderboard.api.submissions import (
@@ -55,6 +66,7 @@ core: list[URLPattern | URLResolver] = [
     path("batches/", Batches.as_view(), name="batches"),
     path("batches/<uuid:batch_id>/", BatchDetail.as_view(), name="batch"),
     path("batches/<uuid:batch_id>/submit/", BatchSubmit.as_view(), name="batch-submit"),
+    path("batches/<uuid:batch_id>/preview/", BatchPreview.as_view(), name="batch-preview"),
     path("batches/<uuid:batch_id>/publish/", BatchPublish.as_view(), name="batch-publish"),
     path("benchmarks/", Benchmarks.as_view(), name="benchmarks"),
     path("benchmarks/<slug:slug>/", BenchmarkDetail.as_view(), name="benchmark"),
@@ -73,7 +85,16 @@ core: list[URLPattern | URLResolver] = [
     path("runs/<int:run_id>/", RunDetail.as_view(), name="run"),
     path("steps/<int:step_id>/", StepDetail.as_view(), name="step"),
     path("events/", Events.as_view(), name="events"),
+    path("desk/", Desk.as_view(), name="desk"),
+    path("desk/arrivals/", DeskArrivals.as_view(), name="desk-arrivals"),
+    path("desk/queue/", DeskQueue.as_view(), name="desk-queue"),
+    path("desk/workers/", DeskWorkers.as_view(), name="desk-workers"),
+    path("desk/failures/", DeskFailures.as_view(), name="desk-failures"),
+    path("desk/storage/", DeskStorage.as_view(), name="desk-storage"),
+    path("desk/cost/", DeskCost.as_view(), name="desk-cost"),
+    path("desk/actions/", DeskActions.as_view(), name="desk-actions"),
     path("", include("leaderboard.api.results_urls")),
+    path("", include("leaderboard.api.arrivals_urls")),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -20,7 +20,7 @@ from leaderboard.models import Artifact, Batch, Step, Submission
 from leaderboard.selectors.desk import storage
 from leaderboard.selectors.desk.storage import Kind
 from leaderboard.services.audit import Verb, record
-from leaderboard.services.uploads import delete_spent
+from leaderboard.services.uploads import delete_spent, spent_uploads
 from leaderboard.store import store
 from protocols.errors import RequestError
 from protocols.states import BatchState, StepState, SubmissionState
@@ -117,7 +117,7 @@ def _free_orphans() -> Freed:
 
 
 def _free_uploads() -> Freed:
-    spent = [upload.offset for upload in storage.spent_uploads()]
+    spent = [upload.offset for upload in spent_uploads()]
     delete_spent()
     return Freed(Kind.UPLOADS, len(spent), sum(spent))
 

@@ -36,6 +36,21 @@ STATE_SIGNS = {
     "cancelled": "∅",
     "withdrawn": "∅",
     "sealed": "◆",
+    "alive": "✓",
+    "stopped": "∅",
+    "lost": "✕",
+    "in trouble": "!",
+    # What the desk asks for.
+    "nobody works": "✕",
+    "storage full": "✕",
+    "objects missing": "✕",
+    "worker lost": "✕",
+    "worker in trouble": "!",
+    "platform failures": "✕",
+    "budget spent": "!",
+    "edition waits": "◆",
+    "batch sealed": "◆",
+    "batch rejected": "✕",
 }
 STATE_TONES = {
     "succeeded": "good",
@@ -46,6 +61,18 @@ STATE_TONES = {
     "uploading": "live",
     "failed": "bad",
     "rejected": "bad",
+    "alive": "good",
+    "lost": "bad",
+    "in trouble": "bad",
+    "nobody works": "bad",
+    "storage full": "bad",
+    "objects missing": "bad",
+    "worker lost": "bad",
+    "worker in trouble": "bad",
+    "platform failures": "bad",
+    "budget spent": "live",
+    "edition waits": "live",
+    "batch sealed": "live",
 }
 
 

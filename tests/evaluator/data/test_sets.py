@@ -28,7 +28,7 @@ from evaluator.data.ids import Purpose, image_id
 from evaluator.data.shards import Shard
 from evaluator.data.staging import stage_eval, stage_train
 from evaluator.data.training import ensure_training_window
-from leaderboard.models import Artifact, Batch, Corpus, Unit, Window
+from leaderboard.models import Artifact, ArtifactKind, Batch, Corpus, Unit, Window
 from leaderboard.store import Store
 from protocols.contract import EVAL_COLUMNS, TRAIN_COLUMNS
 from protocols.degradation import degrade
@@ -330,7 +330,10 @@ def test_only_one_of_many_builds(transactional_db: None, objects: Store) -> None
 
     def work() -> None:
         try:
-            results.append(built_once("a" * 64, build, lambda share, text: waited.append(text)))
+            found = built_once(
+                "a" * 64, build, lambda share, text: waited.append(text), kind=ArtifactKind.TRAIN, sources=[]
+            )
+            results.append(found)
         finally:
             connection.close()
 
@@ -368,7 +371,13 @@ def test_a_builder_that_is_killed_lets_go(env: Mapping[str, str], transactional_
             waited.append(activity)
             process.kill()
 
-        built_once("b" * 64, lambda target: [target.put_bytes(b"x")], wait)
+        built_once(
+            "b" * 64,
+            lambda target: [target.put_bytes(b"x")],
+            wait,
+            kind=ArtifactKind.TRAIN,
+            sources=[],
+        )
     assert waited == [waited[0]] * len(waited)
     assert Artifact.objects.filter(key="b" * 64).exists()
 

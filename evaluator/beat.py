@@ -1,0 +1,82 @@
+"""The heartbeat of a worker process, which the maintainers' desk reads."""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+from django.conf import settings
+from django.db import Error, connection
+from django.utils import timezone
+
+from evaluator.sandbox.engine import connect
+from leaderboard.services.workers import worker_seen, worker_stopped
+from protocols.errors import PlatformError
+
+log = structlog.get_logger(__name__)
+
+# An engine that hangs must not hold up the heartbeat.
+ENGINE_TIMEOUT_S = 5.0
+
+
+class Beat:
+    """Says every ``HEARTBEAT_S`` that the worker ``name`` is there, what it has, and what ails it.
+
+    It is a thread of its own, so it goes on while a step runs, and a database that is away
+    only delays it. Work may be given back after the first sign to stop, so the end is told
+    by ``end`` alone, when the process really ends.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._started_at = timezone.now()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        """Say that the worker ends, and stop. It waits for no database for longer than a heartbeat."""
+        self._ended.set()
+        self._thread.join(settings.HEARTBEAT_S)
+
+    def _run(self) -> None:
+        try:
+            while True:
+                self._say()
+                if self._ended.wait(settings.HEARTBEAT_S):
+                    break
+            self._say_goodbye()
+        finally:
+            connection.close()
+
+    def _say(self) -> None:
+        engine, problem = engine_now()
+        try:
+            worker_seen(
+                self.name,
+                started_at=self._started_at,
+                gpus=settings.WORKER_GPUS,
+                engine=engine,
+                problem=problem,
+            )
+        except Error as error:
+            log.warning("heartbeat_lost", error=str(error).strip())
+            connection.close()
+
+    def _say_goodbye(self) -> None:
+        try:
+            worker_stopped(self.name, started_at=self._started_at)
+        except Error as error:
+            log.warning("heartbeat_lost", error=str(error).strip())
+
+
+def engine_now() -> tuple[str, str]:
+    """The engine with its version and nothing, or nothing and why it can't be used."""
+    try:
+        client, engine = connect(settings.DOCKER_HOST, timeout_s=ENGINE_TIMEOUT_S)
+    except PlatformError as error:
+        return "", error.detail
+    client.close()
+    return f"{engine.name} {engine.version}", ""
