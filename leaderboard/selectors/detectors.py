@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
+from datetime import date
 
-from leaderboard.models import PeriodScore, Step, Submission, UnitScore
+from leaderboard.models import FirstContact, PeriodScore, Step, Submission, UnitScore
+from leaderboard.selectors.contacts import contacts_of
 from leaderboard.selectors.entries import Entry, entries
 from leaderboard.selectors.estimates import Estimate, auroc
+from leaderboard.selectors.horizon import detector_horizon
 from leaderboard.selectors.steps import CONTAINER
 from leaderboard.selectors.timelines import Timeline, TimelineGenerator, shown_edition, timeline
 from protocols import continual
 from protocols.contract import Phase
+from protocols.horizon import Horizon
 from protocols.periods import Period
 from protocols.states import SubmissionState
 
@@ -45,12 +47,17 @@ class WindowPeriods:
 
 @dataclass(frozen=True)
 class GeneratorScores:
-    """``before``: at first contact; ``after``: trained on its window; ``last``: at the newest state."""
+    """``before``: at first contact; ``after``: trained on its window; ``last``: at the newest state.
+
+    ``prospective``: the detector was sealed before the generator's images were published;
+    ``None`` without a first contact.
+    """
 
     generator: TimelineGenerator
     before: Scores
     after: Scores
     last: Scores
+    prospective: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,10 @@ class StepCost:
 
 @dataclass(frozen=True)
 class Detector:
-    """``matrix[k][j]``: the AUROC on ``timeline.generators[j]`` after training on window k."""
+    """``matrix[k][j]``: the AUROC on ``timeline.generators[j]`` after training on window k.
+
+    ``frontiers[k]``: the newest release date that was trained on by then.
+    """
 
     submission: Submission
     entry: Entry | None
@@ -86,6 +96,8 @@ class Detector:
     periods: tuple[WindowPeriods, ...] = ()
     generators: tuple[GeneratorScores, ...] = ()
     transfer: Transfer | None = None
+    frontiers: tuple[date, ...] = ()
+    horizon: Horizon | None = None
     costs: tuple[StepCost, ...] = ()
 
     @property
@@ -123,61 +135,65 @@ def detector(submission_id: uuid.UUID, user: object) -> Detector | None:
     periods = {
         (score.window, score.period): _scores(score) for score in PeriodScore.objects.filter(run=entry.run_id)
     }
+    contacts = contacts_of([entry], [g.generator_id for g in line.generators])
+    matrix = tuple(
+        tuple(units.get((k, g.unit_id), Scores()).auroc for g in line.generators)
+        for k in range(line.n_closed)
+    )
+    frontiers, horizon = detector_horizon(edition, line, matrix)
     return Detector(
         submission=submission,
         entry=entry,
         n_ranked=n_ranked,
         timeline=line,
-        matrix=tuple(
-            tuple(units.get((k, g.unit_id), Scores()).auroc for g in line.generators)
-            for k in range(line.n_closed)
-        ),
+        matrix=matrix,
         periods=tuple(
             WindowPeriods(
                 k, *(periods.get((k, p), Scores()) for p in (Period.NEXT, Period.PAST, Period.WHOLE))
             )
             for k in range(line.n_closed)
         ),
-        generators=tuple(_generator_scores(g, units, line.n_closed) for g in line.generators),
+        generators=tuple(
+            _generator_scores(g, units, contacts.get((submission.pk, g.generator_id)), line.n_closed)
+            for g in line.generators
+        ),
         transfer=_transfer(line, units),
+        frontiers=frontiers,
+        horizon=horizon,
         costs=_costs(entry.run_id),
     )
 
 
-def _scores(score: UnitScore | PeriodScore) -> Scores:
+def _scores(score: UnitScore | PeriodScore | FirstContact) -> Scores:
     return Scores(auroc(score), score.average_precision, score.accuracy, score.tnr, score.recall)
 
 
 def _generator_scores(
-    generator: TimelineGenerator, units: dict[tuple[int, int], Scores], n_closed: int
+    generator: TimelineGenerator,
+    units: dict[tuple[int, int], Scores],
+    contact: FirstContact | None,
+    n_closed: int,
 ) -> GeneratorScores:
     def at(window: int | None) -> Scores:
         return units.get((window, generator.unit_id), Scores()) if window is not None else Scores()
 
     return GeneratorScores(
-        generator, before=at(generator.contact_window), after=at(generator.window), last=at(n_closed - 1)
+        generator,
+        before=_scores(contact) if contact else Scores(),
+        after=at(generator.window),
+        last=at(n_closed - 1),
+        prospective=contact.prospective if contact else None,
     )
 
 
 def _transfer(line: Timeline, units: dict[tuple[int, int], Scores]) -> Transfer:
-    closed = [window for window in line.windows if not window.is_open]
-    R = [
-        [
-            _mean([units.get((k, g.unit_id), Scores()).auroc.value for g in window.generators])
-            for window in closed
-        ]
-        for k in range(line.n_closed)
-    ]
+    windows = [[g.unit_id for g in window.generators] for window in line.windows if not window.is_open]
+    R = continual.window_matrix({key: scores.auroc.value for key, scores in units.items()}, windows)
     return Transfer(
         forgetting=continual.forgetting(R),
         backward=continual.backward_transfer(R),
         forward=continual.forward_transfer(R),
     )
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known and len(known) == len(values) else None
 
 
 def _costs(run_id: int) -> tuple[StepCost, ...]:
