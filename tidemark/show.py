@@ -26,6 +26,8 @@ PLACES = {
     "pool": "a pool of real images: nothing runs",
 }
 
+PHASES = {"train": "training", "predict": "scoring"}
+
 
 def terminal(*, stderr: bool = False) -> Console:
     """Where things are printed; names and reasons in it are text and never markup."""
@@ -123,7 +125,9 @@ def print_preview(console: Console, preview: Json) -> None:
         console.print(
             f"  {_slug(row['benchmark'])}: {PLACES.get(row['place'], row['place'])}{window}{closes}"
         )
-        costs = [("first contact", row["arrival"]), *((cost["phase"], cost) for cost in row["closing"])]
+        when = "after it closes" if row["place"] == "open" else "of the edition cut anew"
+        costs = [("first contact", row["arrival"])]
+        costs += [(f"{PHASES[cost['phase']]} {when}", cost) for cost in row["closing"]]
         table = _table("", "Steps", "Reused", "Container", "GPU", "Cost")
         for name, cost in costs:
             if cost is not None:
