@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from leaderboard.models.base import choices
 from leaderboard.selectors import boards, detectors, visible
 from protocols.contract import Phase
+from protocols.horizon import Outcome
 from protocols.states import RunState, StepState
 
 FRACTION = "From 0 to 1."
@@ -94,8 +95,18 @@ class EntryOutput(serializers.Serializer[Any]):
     whole = AverageOutput(help_text="On past and next together.")
 
 
+class KeptOutput(serializers.Serializer[Any]):
+    """On benchmarks with continual training; null on others. Ranks count public entries only."""
+
+    forgetting = serializers.FloatField(allow_null=True, help_text="Above 0: it forgot.")
+    forgetting_rank = serializers.IntegerField(allow_null=True, help_text="Least forgetting first.")
+    backward = serializers.FloatField(allow_null=True, help_text="Below 0: later training hurt.")
+    backward_rank = serializers.IntegerField(allow_null=True)
+
+
 class BoardRowOutput(serializers.Serializer[Any]):
     entry = EntryOutput()
+    kept = KeptOutput()
     windows = EstimateOutput(many=True, help_text="Next AUROC on windows 1, 2, … of the timeline.")
     cost_s = serializers.FloatField(
         source="steps.cost_s", allow_null=True, help_text="Seconds in containers."
@@ -168,6 +179,9 @@ class GeneratorScoresOutput(serializers.Serializer[Any]):
     before = ScoresOutput(help_text="At first contact.")
     after = ScoresOutput(help_text="Right after training on its window.")
     last = ScoresOutput(help_text="After the last window.")
+    prospective = serializers.BooleanField(
+        allow_null=True, help_text="Of the first contact: the image was sealed before the publication."
+    )
 
 
 class TransferOutput(serializers.Serializer[Any]):
@@ -176,6 +190,44 @@ class TransferOutput(serializers.Serializer[Any]):
     forgetting = serializers.FloatField(allow_null=True, help_text="Above 0: it forgot.")
     backward = serializers.FloatField(allow_null=True, help_text="Below 0: later training hurt.")
     forward = serializers.FloatField(allow_null=True, help_text="The next window above chance.")
+
+
+class HorizonPointOutput(serializers.Serializer[Any]):
+    checkpoint = serializers.IntegerField(help_text="The last window trained on.")
+    generator = serializers.CharField(help_text="Slug.")
+    lag_months = serializers.FloatField(help_text="From the frontier to the release; above 0: newer.")
+    auroc = serializers.FloatField()
+
+
+class HorizonLevelOutput(serializers.Serializer[Any]):
+    """A step of the curve, from one lag through another, with a 95 % interval over generators."""
+
+    start_months = serializers.FloatField()
+    end_months = serializers.FloatField()
+    value = serializers.FloatField()
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+    n_points = serializers.IntegerField()
+    n_generators = serializers.IntegerField()
+
+
+class ShelfLifeOutput(serializers.Serializer[Any]):
+    """Where the curve falls below 0.9."""
+
+    outcome = serializers.ChoiceField(choices=choices(Outcome))
+    months = serializers.FloatField(
+        allow_null=True, help_text="0: below from the start. Null: it held, or there is nothing newer."
+    )
+    held_months = serializers.FloatField(allow_null=True, help_text="The last lag at which it still held.")
+    observed_months = serializers.FloatField(allow_null=True, help_text="The longest lag there is.")
+
+
+class HorizonOutput(serializers.Serializer[Any]):
+    """How the detector ages; the curve is the isotonic regression of the points above lag 0."""
+
+    points = HorizonPointOutput(many=True)
+    curve = HorizonLevelOutput(many=True)
+    shelf_life = ShelfLifeOutput()
 
 
 class StepCostOutput(serializers.Serializer[Any]):
@@ -212,6 +264,10 @@ class DetectorOutput(serializers.Serializer[Any]):
     periods = WindowPeriodsOutput(many=True)
     generators = GeneratorScoresOutput(many=True)
     transfer = TransferOutput(allow_null=True)
+    frontiers = serializers.ListField(
+        child=serializers.DateField(), help_text="The newest release trained on by the end of each window."
+    )
+    horizon = HorizonOutput(allow_null=True)
     cost_s = serializers.FloatField(allow_null=True, help_text="Seconds in containers, all steps.")
     costs = StepCostOutput(many=True)
 

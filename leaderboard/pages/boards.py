@@ -40,8 +40,9 @@ def leaderboard(request: HtmxRequest, slug: str) -> HttpResponse:
     """The whole page, or just the board when htmx asks."""
     board = boards.leaderboard(_benchmark(slug), request.user)
     forecasts = board.timeline.forecasts if board.timeline else ()
-    order = sorting.known_order(request.GET.get("sort", sorting.DEFAULT), len(forecasts))
-    headers = sorting.columns(order, len(forecasts))
+    asked, is_continual = request.GET.get("sort", sorting.DEFAULT), board.is_continual
+    order = sorting.known_order(asked, len(forecasts), is_continual=is_continual)
+    headers = sorting.columns(order, len(forecasts), is_continual=is_continual)
     lows = [
         average.estimate.low
         for row in board.rows

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from datetime import date
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from leaderboard.charts.detector import matrix_figure, periods_figure
+from leaderboard.charts.horizon import horizon_figure
 from leaderboard.selectors import detectors
 from leaderboard.selectors.estimates import Estimate
+from protocols.horizon import months_between
 
 
 @require_safe
@@ -28,6 +31,8 @@ def detector(request: HttpRequest, submission_id: uuid.UUID) -> HttpResponse:
             "benchmark": found.submission.benchmark,
             "matrix_figure": matrix_figure(found) if has_scores else None,
             "periods_figure": periods_figure(found) if has_scores else None,
+            "horizon_figure": horizon_figure(found) if has_scores else None,
+            "lag_rows": _lag_rows(found),
             "averages": (found.entry.next, found.entry.past, found.entry.whole) if found.entry else (),
             "matrix_rows": _matrix_rows(found),
         },
@@ -40,4 +45,13 @@ def _matrix_rows(found: detectors.Detector) -> list[tuple[int, list[tuple[Estima
     return [
         (k, [(cell, g.window == k) for cell, g in zip(row, generators, strict=True)])
         for k, row in enumerate(found.matrix)
+    ]
+
+
+def _lag_rows(found: detectors.Detector) -> list[tuple[int, date, list[float]]]:
+    """Each checkpoint with its frontier and the months to each generator's release."""
+    generators = found.timeline.generators if found.timeline else ()
+    return [
+        (k, frontier, [months_between(frontier, g.release_date) for g in generators])
+        for k, frontier in enumerate(found.frontiers)
     ]

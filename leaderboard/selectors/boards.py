@@ -8,9 +8,19 @@ from uuid import UUID
 
 from django.db.models import Count, Q
 
-from leaderboard.models import Benchmark, Edition, FirstContact, PeriodScore, Run, RunScore, Submission
+from leaderboard.models import (
+    Benchmark,
+    Edition,
+    FirstContact,
+    PeriodScore,
+    Run,
+    RunScore,
+    Submission,
+    TrainingMode,
+)
 from leaderboard.selectors.entries import Entry, entries
 from leaderboard.selectors.estimates import Estimate, auroc
+from leaderboard.selectors.kept import Kept, kept_by_run
 from leaderboard.selectors.steps import RunSteps, steps_of_runs
 from leaderboard.selectors.timelines import (
     SHOWN_EDITION,
@@ -29,11 +39,15 @@ LIVE = (RunState.QUEUED, RunState.RUNNING)
 
 @dataclass(frozen=True)
 class BoardRow:
-    """``windows``: the Next AUROC on each of the timeline's ``forecasts``."""
+    """``windows``: the Next AUROC on each of the timeline's ``forecasts``.
+
+    ``kept`` is there on benchmarks with continual training alone.
+    """
 
     entry: Entry
     windows: tuple[Estimate, ...]
     steps: RunSteps
+    kept: Kept = field(default_factory=Kept)
 
 
 @dataclass(frozen=True)
@@ -58,6 +72,10 @@ class Board:
     live: tuple[BoardRow, ...] = ()
     coming: Coming | None = None
     n_stale: int = 0
+
+    @property
+    def is_continual(self) -> bool:
+        return self.benchmark.training_mode == TrainingMode.CONTINUAL
 
 
 @dataclass(frozen=True)
@@ -114,6 +132,7 @@ def leaderboard(benchmark: Benchmark, user: object) -> Board:
     found = entries(edition, user)
     run_ids = [entry.run_id for entry in found if entry.run_id is not None]
     steps = steps_of_runs(run_ids)
+    kept = kept_by_run(found) if benchmark.training_mode == TrainingMode.CONTINUAL else {}
     next_at: dict[int, dict[int, Estimate]] = defaultdict(dict)
     for score in PeriodScore.objects.filter(run__in=run_ids, period=Period.NEXT):
         next_at[score.run_id][score.window] = auroc(score)
@@ -122,7 +141,7 @@ def leaderboard(benchmark: Benchmark, user: object) -> Board:
         run_id = entry.run_id or 0
         scores = next_at.get(run_id, {})
         windows = tuple(scores.get(window.index - 1, Estimate()) for window in line.forecasts)
-        return BoardRow(entry, windows, steps.get(run_id, RunSteps()))
+        return BoardRow(entry, windows, steps.get(run_id, RunSteps()), kept.get(run_id, Kept()))
 
     return Board(
         benchmark,

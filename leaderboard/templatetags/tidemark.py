@@ -105,6 +105,12 @@ def seconds(value: float | None) -> str | SafeString:
 
 
 @register.filter
+def months(value: float | None) -> str | SafeString:
+    """Months with one decimal."""
+    return MISSING if value is None else f"{value:.1f}".replace("-", MINUS)
+
+
+@register.filter
 def count(value: int | None) -> str | SafeString:
     """A whole number with thousands apart."""
     return MISSING if value is None else f"{value:,}".replace(",", THIN_SPACE)
