@@ -1,8 +1,9 @@
 """``make demo``: the whole benchmark on this machine, through the public REST API.
 
 It brings the stack up, builds the reference detectors, makes the simulated corpus (or takes the
-folder that ``CORPUS`` names), and then does what maintainers and submitters do. Each step first
-asks whether it is done already, so a second run goes on where the first one stopped.
+folder that ``CORPUS`` names), and then does what maintainers and submitters do. In the end the
+newest generators (``ARRIVALS``, 1) arrive, and every detector meets them before learning from them.
+Each step first asks whether it is done already, so a second run goes on where the first one stopped.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
+from local.arrivals import arrive, print_first_contacts
 from local.corpus.writer import make_corpus
 from local.images import ensure_detector, save
 from local.maintainer import CorpusFolder, open_benchmark, publish_corpus
@@ -36,6 +38,10 @@ ABOUT_SIMULATED = (
     "Scores on them say nothing about real generators."
 )
 INSTALLED = ROOT / ".venv" / ".set-up"
+
+
+# How many generators a benchmark of the demo has in a window.
+WINDOW = 4
 
 
 class DemoError(RuntimeError):
@@ -74,6 +80,31 @@ def main() -> int:
     return 0
 
 
+def play(api: Api, folder: CorpusFolder, archives: Mapping[str, Path], *, n_held: int) -> None:
+    """What people do: publish a corpus, enter detectors, rank them, and let newcomers arrive."""
+    held = publish_corpus(api, folder, n_held=n_held)
+    open_benchmark(api, folder)
+    submissions = [submit(api, folder.slug, name, path) for name, path in archives.items()]
+    watch(api, submissions)
+    print_ranking(api, folder.slug)
+    for row in held:
+        arrive(api, folder, row)
+    print_first_contacts(api, folder.slug, [row["slug"] for row in held])
+    if api.get(f"benchmarks/{folder.slug}/leaderboard/")["coming"]:
+        say("The open window was full: every detector is being trained on it.")
+    watch(api, submissions)
+    if len(held) >= WINDOW:
+        print_ranking(api, folder.slug)
+
+
+def n_arrivals() -> int:
+    """How many generators, the newest, arrive when the benchmark has begun: ``ARRIVALS``, or 1."""
+    text = os.environ.get("ARRIVALS") or "1"
+    if not text.isdecimal():
+        raise DemoError(f"ARRIVALS={text} is not a number of generators.")
+    return int(text)
+
+
 def corpus_folder() -> CorpusFolder:
     """The folder that ``CORPUS`` names, or where the simulated corpus is to be made."""
     given = os.environ.get("CORPUS")
@@ -89,10 +120,7 @@ def run(site: Stack, folder: CorpusFolder, times: Times) -> None:
         if folder.simulated:
             _simulate(folder)
     with Api(site.url, token(site)) as api, times.measure("run"):
-        publish_corpus(api, folder)
-        open_benchmark(api, folder)
-        watch(api, [submit(api, folder.slug, name, path) for name, path in archives.items()])
-        print_ranking(api, folder.slug)
+        play(api, folder, archives, n_held=n_arrivals())
     say("Wall time: " + ", ".join(f"{part} {seconds:.0f} s" for part, seconds in times.seconds.items()))
 
 

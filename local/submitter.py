@@ -78,10 +78,10 @@ def print_ranking(api: Api, benchmark: str) -> None:
         table.add_column(heading, justify="right")
     for row in board["rows"]:
         entry = row["entry"]
-        low, high = (_percent(entry["next"][bound]) for bound in ("low", "high"))
-        values = [_percent(entry[period]["value"]) for period in ("next", "past", "whole")]
+        low, high = (percent(entry["next"][bound]) for bound in ("low", "high"))
+        values = [percent(entry[period]["value"]) for period in ("next", "past", "whole")]
         values.insert(1, f"{low}–{high}")
-        values += [_percent(window["value"]) for window in row["windows"]]
+        values += [percent(window["value"]) for window in row["windows"]]
         cost = "–" if row["cost_s"] is None else f"{row['cost_s']:.0f} s"
         table.add_row(_rank(entry), entry["name"], *values, cost)
     # A table that is wider than the terminal is better wrapped than cut.
@@ -96,5 +96,6 @@ def _rank(entry: Json) -> str:
     return str(best) if best == worst else f"{best}–{worst}"
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """A share as a number of percent; a dash where it is undefined."""
     return "–" if value is None else f"{100 * value:.1f}"

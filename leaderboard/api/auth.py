@@ -31,3 +31,10 @@ class MaintainerOrReadOnly(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return request.method in SAFE_METHODS or is_maintainer(request.user)
+
+
+class MaintainerOnly(BasePermission):
+    """Maintainers alone, also for reading."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return is_maintainer(request.user)

@@ -14,14 +14,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from leaderboard.api.auth import MaintainerOrReadOnly
+from leaderboard.api.auth import MaintainerOnly, MaintainerOrReadOnly
 from leaderboard.api.base import ErrorField, Filters, Input, UploadInput, created, named
 from leaderboard.models import Batch, Corpus, Generator
 from leaderboard.models.base import choices
 from leaderboard.selectors import visible
+from leaderboard.selectors.preview import publication_preview
 from leaderboard.services.corpora import batch_create, batch_submit, corpus_create
 from leaderboard.services.generators import generator_create, generator_redate, generator_withdraw
 from leaderboard.services.publication import batch_publish
+from protocols.contract import Phase
 from protocols.states import BatchState
 
 
@@ -205,6 +207,14 @@ class BatchOutput(serializers.ModelSerializer[Batch]):
             "published_at",
         ]
 
+    def to_representation(self, batch: Batch) -> dict[str, Any]:
+        """The lists of the report name files and images: they are for maintainers."""
+        shown: dict[str, Any] = super().to_representation(batch)
+        request = self.context.get("request")
+        if request is not None and not visible.is_maintainer(request.user):
+            shown["report"] = {name: n for name, n in shown["report"].items() if not isinstance(n, list)}
+        return shown
+
 
 class BatchFilter(Filters):
     corpus = django_filters.CharFilter(field_name="corpus__slug")
@@ -262,6 +272,52 @@ class BatchSubmit(BatchAction):
         batch = self.batch(request, batch_id)
         upload = UploadInput.parse_upload(request, visible.uploads(request.user))
         return Response(BatchOutput(batch_submit(batch, upload, actor=request.user)).data)
+
+
+class PhaseCostOutput(serializers.Serializer[Any]):
+    phase = serializers.ChoiceField(choices=choices(Phase))
+    n_steps = serializers.IntegerField(help_text="Steps that would run a container.")
+    n_reused = serializers.IntegerField(help_text="Steps whose results are there already.")
+    container_s = serializers.FloatField(allow_null=True, help_text="Estimated; null without measurements.")
+    gpu_s = serializers.FloatField(allow_null=True)
+    cost = serializers.FloatField(allow_null=True, help_text="In `currency`; null where no price is set.")
+
+
+class BenchmarkPreviewOutput(serializers.Serializer[Any]):
+    benchmark = serializers.CharField(source="benchmark.slug")
+    place = serializers.ChoiceField(
+        choices=["open", "waiting", "republished", "first", "pool"],
+        help_text="It joins the open window; waits for an edition that is cut anew, being older than the "
+        "frontier or further images; waits for the first edition; or joins the pool of reals.",
+    )
+    window = serializers.IntegerField(allow_null=True)
+    closes = serializers.BooleanField(help_text="The open window is full with it.")
+    needs_approval = serializers.BooleanField(help_text="Training then waits for a maintainer.")
+    n_detectors = serializers.IntegerField()
+    arrival = PhaseCostOutput(allow_null=True, help_text="The first contacts.")
+    closing = PhaseCostOutput(
+        many=True, help_text="Training and scoring on the closed window, or on the edition that is cut anew."
+    )
+    warnings = serializers.ListField(child=serializers.CharField())
+
+
+class PreviewOutput(serializers.Serializer[Any]):
+    batch = serializers.UUIDField(source="batch.pk")
+    needs_reason = serializers.BooleanField(help_text="The shortcut audit is beyond its bound.")
+    currency = serializers.CharField()
+    benchmarks = BenchmarkPreviewOutput(many=True)
+    warnings = serializers.ListField(child=serializers.CharField())
+    blockers = serializers.ListField(child=serializers.CharField(), help_text="Why it can't be published.")
+
+
+class BatchPreview(APIView):
+    permission_classes = (MaintainerOnly,)
+
+    @extend_schema(responses=PreviewOutput)
+    def get(self, request: Request, batch_id: uuid.UUID) -> Response:
+        """What publishing a batch would start, and its estimated cost. For maintainers."""
+        batch = get_object_or_404(visible.batches(request.user), pk=batch_id)
+        return Response(PreviewOutput(publication_preview(batch)).data)
 
 
 class PublishInput(Input):

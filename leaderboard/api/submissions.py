@@ -75,6 +75,13 @@ class SubmissionOutput(serializers.ModelSerializer[Submission]):
 
 
 class StepOutput(serializers.ModelSerializer[Step]):
+    generator = serializers.CharField(
+        source="unit.generator.slug",
+        default=None,
+        allow_null=True,
+        read_only=True,
+        help_text="The generator that arrived and is met here for the first time; else null.",
+    )
     timings = serializers.DictField(child=serializers.FloatField(), help_text="Seconds by part.")
     queue_position = serializers.SerializerMethodField(help_text="From 1; null unless it is ready.")
     error = ErrorField()
@@ -86,6 +93,7 @@ class StepOutput(serializers.ModelSerializer[Step]):
             "run",
             "phase",
             "window",
+            "generator",
             "state",
             "progress",
             "activity",
@@ -160,7 +168,7 @@ def runs_with_progress(user: Any) -> QuerySet[Run]:
 
 
 def runs_with_steps(user: Any) -> QuerySet[Run]:
-    return runs_with_progress(user).prefetch_related("steps")
+    return runs_with_progress(user).prefetch_related("steps__unit__generator")
 
 
 def run_data(runs: Iterable[Run]) -> list[dict[str, Any]]:

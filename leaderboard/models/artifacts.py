@@ -1,4 +1,4 @@
-"""What has been built from the corpus for containers, and can be built again."""
+"""What has been built from the corpus, and can be built again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ class ArtifactKind(models.TextChoices):
     TRAIN = "train"
     FROZEN = "frozen"
     EVAL = "eval"
+    THUMBNAILS = "thumbnails"
 
 
 class Artifact(models.Model):

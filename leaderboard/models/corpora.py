@@ -129,7 +129,6 @@ class Image(models.Model):
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="images")
     split = models.CharField(max_length=5, choices=Split.choices)
     content_hash = models.CharField(max_length=64, help_text="SHA-256 of size and decoded pixels.")
-    perceptual_hash = models.BigIntegerField()
     shard_row = models.PositiveIntegerField(help_text="Row in the batch's shard of this split.")
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()

@@ -167,7 +167,7 @@ class Step(Leased, Faulty):
     log_tail = models.TextField(blank=True)
 
     class Meta:
-        ordering = ["run", "window", "-phase"]
+        ordering = ["run", "window", "-phase", models.F("unit_id").asc(nulls_first=True)]
         constraints = [
             state_constraint("step_state", StepState),
             models.UniqueConstraint(
@@ -185,7 +185,8 @@ class Step(Leased, Faulty):
         ]
 
     def __str__(self) -> str:
-        return f"{self.phase} {self.window} of run {self.run_id}"
+        met = f", {self.unit.generator}" if self.unit else ""
+        return f"{self.phase} {self.window}{met} of run {self.run_id}"
 
 
 class Event(models.Model):

@@ -90,7 +90,7 @@ def submission_report(
     if submission is None:
         return None
     # A log is long and only one is shown.
-    steps = Step.objects.order_by("window", "-phase").defer("log_tail")
+    steps = Step.objects.select_related("unit__generator").defer("log_tail")
     runs = tuple(
         RunReport(run, tuple(run.steps.all()))
         for run in submission.runs.select_related("edition")

@@ -72,7 +72,7 @@ def runs(user: Any) -> QuerySet[Run]:
 
 def steps(user: Any) -> QuerySet[Step]:
     return Step.objects.filter(run__submission__in=Submission.objects.visible_to(user)).select_related(
-        "run__submission"
+        "run__submission", "unit__generator"
     )
 
 

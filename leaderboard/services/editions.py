@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date
 
 from django.db import transaction
 from django.utils import timezone
@@ -15,21 +14,21 @@ from leaderboard.models import (
     Closing,
     Edition,
     EditionUnit,
-    Generator,
     Split,
     Submission,
     Unit,
     Window,
 )
+from leaderboard.selectors.images import published_rows
+from leaderboard.selectors.windows import timeline_anew, timeline_extended
 from leaderboard.services.audit import Verb, record
 from leaderboard.services.moves import SERVER
 from leaderboard.services.runs import arrival_steps, run_create
-from leaderboard.services.units import published_rows, units_ensure
+from leaderboard.services.units import units_ensure
 from leaderboard.store import store
 from protocols.allocation import sample_reals
 from protocols.errors import RequestError
-from protocols.states import BatchState, SubmissionState
-from protocols.timeline import Timeline, extend, split_closed_open
+from protocols.states import SubmissionState
 
 REAL, FAKE = 0, 1
 
@@ -40,34 +39,6 @@ Manifest = tuple[str, int]
 def benchmark_lock(benchmark: Benchmark) -> Benchmark:
     """Lock the benchmark's timeline for this transaction: arrivals and editions happen one by one."""
     return Benchmark.objects.select_for_update(of=("self",)).get(pk=benchmark.pk)
-
-
-def published_dates(benchmark: Benchmark) -> dict[str, date]:
-    """The release dates of all generators that are published and not withdrawn, by slug."""
-    published = Generator.objects.filter(
-        corpus=benchmark.corpus_id, batches__state=BatchState.PUBLISHED, withdrawn_at=None
-    ).distinct()
-    return dict(published.values_list("slug", "release_date"))
-
-
-def timeline_anew(benchmark: Benchmark) -> Timeline:
-    """The windows over all that is published, cut as if nothing had been cut before."""
-    return split_closed_open(published_dates(benchmark), benchmark.generators_per_window)
-
-
-def timeline_extended(edition: Edition) -> Timeline:
-    """The windows of ``edition`` with what has been published since."""
-    return extend(
-        closed_windows(edition),
-        edition.frontier,
-        published_dates(edition.benchmark),
-        edition.benchmark.generators_per_window,
-    )
-
-
-def closed_windows(edition: Edition) -> list[list[str]]:
-    windows = edition.windows.prefetch_related("generators")
-    return [[generator.slug for generator in window.generators.all()] for window in windows]
 
 
 def edition_open(benchmark: Benchmark, *, actor: object = SERVER) -> Edition:

@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from leaderboard.models import Batch, Benchmark, Corpus, Generator
 from leaderboard.selectors.timelines import newest_edition
+from leaderboard.selectors.windows import timeline_extended
 from leaderboard.services.audit import Verb, record
-from leaderboard.services.editions import benchmark_lock, edition_extend, newcomer_join, timeline_extended
+from leaderboard.services.editions import benchmark_lock, edition_extend, newcomer_join
 from leaderboard.services.moves import SERVER, move
 from leaderboard.services.units import units_ensure
 from protocols.errors import RequestError

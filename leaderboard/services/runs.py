@@ -183,7 +183,8 @@ def step_succeed(step: Step, **fields: Any) -> None:
 def step_fail(step: Step, error: TidemarkError, **fields: Any) -> None:
     """End a step badly: the run fails with the reason, waiting steps are cancelled, running ones may finish.
 
-    A first contact that fails is missing, and nothing else: the run stays what it is. The caller has fenced the step in this transaction.
+    A first contact that fails is missing, and nothing else: the run stays what it is. The
+    caller has fenced the step in this transaction.
     """
     now = timezone.now()
     move(

@@ -4,40 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-from leaderboard.models import Benchmark, Image, Split, Unit
+from leaderboard.models import Benchmark, Split, Unit
+from leaderboard.selectors.images import Row, paired_reals, published_rows
 from leaderboard.store import store
 from protocols.errors import DataError
 from protocols.pairing import pair, pair_newcomer
 from protocols.states import BatchState
 
 Pairs = list[tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class Row:
-    """An image of a published batch; ``generator`` is "" for a real."""
-
-    content_hash: str
-    generator: str
-
-
-def published_rows(benchmark: Benchmark, split: str) -> list[Row]:
-    """The published images of a split, in the row order that the seeded draws refer to.
-
-    Those of withdrawn generators are left out; reals have no generator that could be.
-    """
-    images = Image.objects.filter(
-        corpus=benchmark.corpus_id,
-        split=split,
-        batch__state=BatchState.PUBLISHED,
-        batch__generator__withdrawn_at=None,
-    ).order_by("id")
-    return [
-        Row(digest, slug or "")
-        for digest, slug in images.values_list("content_hash", "batch__generator__slug")
-    ]
 
 
 def units_ensure(benchmark: Benchmark, slugs: Sequence[str]) -> list[Unit]:
@@ -76,12 +51,6 @@ def units_ensure(benchmark: Benchmark, slugs: Sequence[str]) -> list[Unit]:
     return [newest[slug] for slug in slugs]
 
 
-def n_unpaired_reals(benchmark: Benchmark) -> int:
-    """How many published real images of the evaluation split no unit has."""
-    reals = {row.content_hash for row in published_rows(benchmark, Split.EVAL) if not row.generator}
-    return len(reals - _paired(benchmark.units.all()))
-
-
 def _newest_first(benchmark: Benchmark) -> list[Unit]:
     # In ascending order of version, so that the newest comes last and wins in a dictionary.
     return list(benchmark.units.select_related("generator").order_by("version"))
@@ -99,10 +68,6 @@ def _has_grown(unit: Unit, fakes: Iterable[str]) -> bool:
     return later.exists() and not set(fakes) <= set(store().read_json(unit.manifest)["fakes"])
 
 
-def _paired(units: Iterable[Unit]) -> set[str]:
-    return {digest for unit in units for digest in store().read_json(unit.manifest)["reals"]}
-
-
 def _official_pairs(benchmark: Benchmark, rows: Sequence[Row]) -> dict[str, Pairs]:
     pairs: dict[str, Pairs] = defaultdict(list)
     for real, fake in pair([row.generator for row in rows], seed=benchmark.seed).pairs:
@@ -115,7 +80,7 @@ def _late_pairs(
 ) -> dict[str, Pairs]:
     """Pairs for newcomers, one generator after the other; ``fakes[""]`` are all the reals."""
     replaced = [newest[slug].generator_id for slug in slugs if slug in newest]
-    taken = _paired(benchmark.units.exclude(generator__in=replaced))
+    taken = paired_reals(benchmark.units.exclude(generator__in=replaced))
     free = [digest for digest in fakes[""] if digest not in taken]
     pairs: dict[str, Pairs] = {}
     for slug in slugs:

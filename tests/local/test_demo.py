@@ -5,11 +5,9 @@ from pathlib import Path
 import pytest
 
 from local.corpus.writer import make_corpus
-from local.demo import DemoError, archive, corpus_folder, simulated_folder, token
-from local.maintainer import open_benchmark, publish_corpus
+from local.demo import DemoError, archive, corpus_folder, play, simulated_folder, token
 from local.processes import free_port
 from local.stack import stack
-from local.submitter import print_ranking, submit, watch
 from tidemark.client import Api, ApiError
 
 DETECTORS = ("constant", "durall-spectrum")
@@ -24,27 +22,42 @@ def test_from_nothing_to_a_ranking_and_nothing_is_done_twice(
         monkeypatch.delenv(name)
     monkeypatch.setenv("TIDEMARK_HOME", str(tmp_path))
     folder = simulated_folder(tmp_path / "simulated")
-    make_corpus(folder.path, families=8, images_per_split=(8, 6))
+    # One window of four; five arrive: the fourth fills the open window, the fifth opens the next.
+    make_corpus(folder.path, families=9, images_per_split=(8, 6))
+    newest = [row["slug"] for row in folder.generators()[4:]]
 
     with stack(tmp_path, port=free_port(), say=lambda _: None) as site, Api(site.url, token(site)) as api:
         archives = {name: archive(site, name) for name in DETECTORS}
 
         def everything() -> None:
-            publish_corpus(api, folder)
-            open_benchmark(api, folder)
-            watch(api, [submit(api, folder.slug, name, path) for name, path in archives.items()])
+            play(api, folder, archives, n_held=len(newest))
 
         everything()
+        contact = api.get("benchmarks/simulated/first-contact/")
+        assert [g["slug"] for g in contact["generators"]] == newest
+        assert [g["window"] for g in contact["generators"]] == [1, 1, 1, 1, 2]
+        for row in contact["rows"]:
+            assert all(cell["value"] is not None and cell["prospective"] for cell in row["cells"])
+        for submission in api.list("submissions/", mine=True):
+            second, first_run = api.get(f"submissions/{submission['id']}/")["runs"]
+            arrivals = [step for step in first_run["steps"] if step["generator"]]
+            assert [step["generator"] for step in arrivals] == newest[:4]
+            assert [step["generator"] for step in second["steps"] if step["generator"]] == newest[4:]
+            # Old windows are not trained on again, and each result was made in one attempt.
+            trained = [step["reused"] for step in second["steps"] if step["phase"] == "train"]
+            assert trained in ([True, False], [])
+            assert {step["state"] for step in (*second["steps"], *arrivals)} == {"succeeded"}
+
         first = list(api.list("events/"))
         rows = {row["entry"]["name"]: row for row in api.get("benchmarks/simulated/leaderboard/")["rows"]}
         assert rows["constant"]["entry"]["next"]["value"] == 0.5
         assert rows["durall-spectrum"]["entry"]["past"]["value"] > 0.5
-        assert rows["durall-spectrum"]["n_done"] == rows["durall-spectrum"]["n_steps"] == 4
+        # Two windows, and the fifth newcomer.
+        assert rows["durall-spectrum"]["n_done"] == rows["durall-spectrum"]["n_steps"] == 5
 
         everything()
         assert list(api.list("events/")) == first
 
-        print_ranking(api, folder.slug)
         printed = capsys.readouterr().out
         assert [name for name in DETECTORS if name not in printed] == []
 

@@ -57,6 +57,13 @@ class World:
         self.draft = self.submission(draft=True)
         self.run = RunFactory(submission=self.public, edition=self.edition)
         self.private_run = RunFactory(submission=self.private, edition=self.edition)
+        self.waiting_edition = EditionFactory(
+            benchmark=self.benchmark,
+            windows=1,
+            number=self.edition.number + 1,
+            opened_at=None,
+            settled_at=None,
+        )
         self.step = StepFactory(run=self.run, phase=Phase.TRAIN, log_tail="loss 0.1")
         self.private_step = StepFactory(run=self.private_run)
         self.upload = UploadFactory(owner=self.owner)
@@ -132,6 +139,20 @@ CASES: list[Case] = [
         nothing,
         (404, 404, 404, 200),
     ),
+    (
+        "POST",
+        "generators/<slug:corpus>/<slug:slug>/withdraw/",
+        lambda w: f"generators/{w.corpus.slug}/{w.shown.generator.slug}/withdraw/",
+        lambda w, r: {"reason": "The licence was revoked."},
+        (401, 403, 403, 200),
+    ),
+    (
+        "POST",
+        "generators/<slug:corpus>/<slug:slug>/release-date/",
+        lambda w: f"generators/{w.corpus.slug}/{w.shown.generator.slug}/release-date/",
+        lambda w, r: {"release_date": "2024-01-31", "reason": "A typing mistake."},
+        (401, 403, 403, 200),
+    ),
     ("GET", "batches/", lambda w: "batches/", nothing, READ),
     (
         "POST",
@@ -153,6 +174,13 @@ CASES: list[Case] = [
         "batches/<uuid:batch_id>/submit/",
         lambda w: f"batches/{w.hidden_batch.pk}/submit/",
         upload,
+        (401, 403, 403, 200),
+    ),
+    (
+        "GET",
+        "batches/<uuid:batch_id>/preview/",
+        lambda w: f"batches/{w.sealed_batch.pk}/preview/",
+        nothing,
         (401, 403, 403, 200),
     ),
     (
@@ -192,6 +220,13 @@ CASES: list[Case] = [
         lambda w: f"benchmarks/{w.benchmark.slug}/editions/{w.edition.number}/",
         nothing,
         READ,
+    ),
+    (
+        "POST",
+        "benchmarks/<slug:slug>/editions/<int:number>/approve/",
+        lambda w: f"benchmarks/{w.benchmark.slug}/editions/{w.waiting_edition.number}/approve/",
+        lambda w, r: {"budget_s": 3600},
+        (401, 403, 403, 200),
     ),
     ("GET", "submissions/", lambda w: "submissions/", nothing, READ),
     (

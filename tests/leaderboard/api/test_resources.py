@@ -85,6 +85,9 @@ def test_what_is_made_is_found_at_its_location(maintainer: APIClient) -> None:
         "release_date": "2017-10-27",
         "source": "",
         "licence": "",
+        "shows_samples": False,
+        "withdrawn_at": None,
+        "withdrawal_reason": "",
     }
     assert (batch.json()["generator"], batch.json()["real_source"]) == ("progan", "")
     assert (reals.json()["generator"], reals.json()["real_source"]) == (None, "camera")
@@ -245,7 +248,7 @@ def test_a_benchmark_shows_its_windows_the_open_one_and_who_waits(visitor: APICl
     corpus = benchmark.corpus
 
     def published(slug: str, day: str) -> Generator:
-        made = GeneratorFactory(corpus=corpus, slug=slug, release_date=day)
+        made = GeneratorFactory(corpus=corpus, slug=slug, release_date=date.fromisoformat(day))
         return BatchFactory(corpus=corpus, generator=made).generator
 
     empty = get(visitor, f"benchmarks/{benchmark.slug}/")
