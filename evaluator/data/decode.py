@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from evaluator.data.fingerprints import Pixels, content_hash, jpeg_quality, perceptual_hash
+from evaluator.data.fingerprints import Pixels, content_hash, jpeg_quality
 from protocols.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
@@ -33,7 +33,6 @@ class Decoded:
 
     pixels: Pixels
     content_hash: str
-    perceptual_hash: int
     source_format: str
     source_bytes: int
     jpeg_quality: int | None
@@ -65,7 +64,7 @@ def decode(data: bytes, limits: Limits = LIMITS) -> Decoded:
     except Exception as error:
         # A decoder fed with rubbish raises nearly anything: OSError, SyntaxError, struct.error, …
         raise DataError("image_broken", f"{type(error).__name__}: {error}") from error
-    return Decoded(pixels, content_hash(pixels), perceptual_hash(pixels), source_format, len(data), quality)
+    return Decoded(pixels, content_hash(pixels), source_format, len(data), quality)
 
 
 def _check(image: Image.Image, limits: Limits) -> None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from operator import length_hint
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 from django.db import IntegrityError, transaction
 
-from evaluator.data.fingerprints import near_pairs
 from evaluator.data.jobs import Fault, Prepared, prepare, prepare_crashed
+from evaluator.data.near import Near, Place, find_near
 from evaluator.data.pool import map_ordered
-from evaluator.data.progress import Progress
-from evaluator.data.shards import ShardWriter
+from evaluator.data.progress import Progress, part
+from evaluator.data.shards import Shard, ShardWriter
 from evaluator.data.sources import SourceFile
+from evaluator.data.thumbnails import ThumbnailFile, ThumbnailWriter, keep_thumbnails
 from evaluator.lease import with_database
 from leaderboard.models import Batch, Image, Split
 from leaderboard.store import store
@@ -31,7 +31,9 @@ MAX_LISTED = 1000
 
 _ATTEMPTS = 5
 _INSERT_ROWS = 2000
-_DECODING = 0.95
+# Shares of the whole at which decoding and the search for near duplicates are done.
+_DECODING = 0.85
+_SEARCHED = 0.99
 
 
 @dataclass(frozen=True)
@@ -45,25 +47,37 @@ class Rejection:
 
 @dataclass(frozen=True)
 class NearDuplicate:
-    """An image that looks like another of the corpus: ``bits`` of 64 differ in their perceptual hashes."""
+    """An image that is a version of another one; ``similarity`` (to 1) of their details.
+
+    ``other`` is the content hash of the other one, ``other_name`` its file where it is of the batch.
+    Where the splits differ, a detector trains on what it is evaluated on.
+    """
 
     name: str
     split: str
+    place: str
     other: str
+    other_name: str
     other_split: str
     other_origin: str
-    bits: int
+    similarity: float
 
 
 @dataclass
 class Report:
-    """What became of the files of a batch."""
+    """What became of the files of a batch.
+
+    ``n_near_duplicates`` counts the images that have any, ``n_near`` those that have one in each
+    place (``Place``) and ``across``: in the other split, wherever. The list has the most similar
+    one of each image, place and split, across the splits first.
+    """
 
     n_files: int = 0
     n_train: int = 0
     n_eval: int = 0
     n_rejected: dict[str, int] = field(default_factory=dict)
     n_near_duplicates: int = 0
+    n_near: dict[str, int] = field(default_factory=dict)
     rejected: list[Rejection] = field(default_factory=list)
     near_duplicates: list[NearDuplicate] = field(default_factory=list)
 
@@ -118,26 +132,42 @@ def _attempt(
     n_files = length_hint(files, 0)
     target = store()
     with ExitStack() as stack:
-        writers = {split: stack.enter_context(ShardWriter(target)) for split in Split}
+        shards = {split: stack.enter_context(ShardWriter(target)) for split in Split}
+        thumbnails = {split: stack.enter_context(ThumbnailWriter(target)) for split in Split}
         results = stack.enter_context(closing(map_ordered(prepare, files, crashed=prepare_crashed)))
         for file, result in results:
             if should_stop():
                 return None
-            accepted = intake.take(file, result)
-            if accepted is not None:
-                image, png = accepted
-                image.shard_row = writers[Split(image.split)].n_rows
-                writers[Split(image.split)].write(image.content_hash, png)
+            image = intake.take(file, result)
+            if image is not None and isinstance(result, Prepared):
+                split = Split(image.split)
+                image.shard_row = shards[split].n_rows
+                shards[split].write(image.content_hash, result.png)
+                thumbnails[split].write(result.thumbnail)
             share = _DECODING * intake.report.n_files / n_files if n_files else 0.0
             progress(share, f"decoding images: {intake.report.n_files:,}")
-        progress(_DECODING, "looking for near duplicates")
-        intake.finish()
-        progress(1.0, "writing")
-        shards = {split: writer.finish() for split, writer in writers.items()}
-    with_database(lambda: _commit(batch, intake, shards))
+        written = {split: _Written(shards[split].finish(), thumbnails[split].finish()) for split in Split}
+    found = find_near(
+        batch,
+        {split: (keys.shard, ThumbnailFile(target, keys.thumbnails)) for split, keys in written.items()},
+        progress=part(progress, _DECODING, _SEARCHED),
+        should_stop=should_stop,
+    )
+    if found is None:
+        return None
+    intake.finish(found)
+    progress(1.0, "writing")
+    with_database(lambda: _commit(batch, intake, written))
     if not intake.images:
         raise DataError("batch_empty", _why_empty(intake.report))
     return intake.report
+
+
+class _Written(NamedTuple):
+    """The store keys of a split's shard and of its thumbnails."""
+
+    shard: str
+    thumbnails: str
 
 
 class _Intake:
@@ -152,8 +182,8 @@ class _Intake:
         self._known = set(self._present.values_list("content_hash", flat=True))
         self._rejected: Counter[str] = Counter()
 
-    def take(self, file: SourceFile, result: Prepared | Fault) -> tuple[Image, bytes] | None:
-        """The row and the PNG of an accepted image; None for a file that is not taken."""
+    def take(self, file: SourceFile, result: Prepared | Fault) -> Image | None:
+        """The row of an accepted image; None for a file that is not taken."""
         self.report.n_files += 1
         if isinstance(result, Fault):
             self._reject(file, result.code, result.detail)
@@ -168,7 +198,6 @@ class _Intake:
             batch=self.batch,
             split=Split(file.split) if file.split else stable_split(result.content_hash),
             content_hash=result.content_hash,
-            perceptual_hash=result.perceptual_hash,
             width=result.width,
             height=result.height,
             source_format=result.source_format,
@@ -177,32 +206,35 @@ class _Intake:
         )
         self.images.append(image)
         self._names.append(file.name)
-        return image, result.png
+        return image
 
-    def finish(self) -> None:
+    def finish(self, found: Sequence[Near]) -> None:
         """Complete the report: the counts and the near duplicates."""
         splits = Counter(image.split for image in self.images)
         self.report.n_train, self.report.n_eval = splits[Split.TRAIN], splits[Split.EVAL]
         self.report.n_rejected = dict(self._rejected)
-        present = list(self._present.order_by("id").values_list("id", "perceptual_hash"))
-        known = np.array([value for _, value in present], dtype=np.int64)
-        new = np.array([image.perceptual_hash for image in self.images], dtype=np.int64)
-        pairs = list(near_pairs(new, known))
-        self.report.n_near_duplicates = len(pairs)
-        listed = pairs[:MAX_LISTED]
-        others = Image.objects.select_related("batch__generator").in_bulk(
-            {present[other][0] for _, other, _ in listed if other < len(present)}
-        )
-        for index, other, bits in listed:
-            image = others[present[other][0]] if other < len(present) else self.images[other - len(present)]
+        of: dict[str, set[tuple[Split, int]]] = {place: set() for place in Place} | {"across": set()}
+        for near in found:
+            of[near.place].add((near.split, near.row))
+            if near.split != near.other_split:
+                of["across"].add((near.split, near.row))
+        self.report.n_near = {place: len(images) for place, images in of.items()}
+        self.report.n_near_duplicates = len(set().union(*of.values()))
+        listed = sorted(found, key=lambda near: near.split == near.other_split)[:MAX_LISTED]
+        numbers = {(i.split, i.shard_row): n for n, i in enumerate(self.images)}
+        shards = {key: Shard(store(), key) for key in {near.other_shard for near in listed}}
+        for near in listed:
+            inside = near.place == Place.BATCH
             self.report.near_duplicates.append(
                 NearDuplicate(
-                    name=self._names[index],
-                    split=self.images[index].split,
-                    other=image.content_hash,
-                    other_split=image.split,
-                    other_origin=image.batch.origin,
-                    bits=bits,
+                    name=self._names[numbers[near.split, near.row]],
+                    split=near.split,
+                    place=near.place,
+                    other=shards[near.other_shard].content_hash(near.other_row),
+                    other_name=self._names[numbers[near.other_split, near.other_row]] if inside else "",
+                    other_split=near.other_split,
+                    other_origin=near.other_batch.origin,
+                    similarity=round(near.similarity, 3),
                 )
             )
 
@@ -212,15 +244,15 @@ class _Intake:
             self.report.rejected.append(Rejection(file.name, code, detail))
 
 
-def _commit(batch: Batch, intake: _Intake, shards: dict[Split, str]) -> None:
+def _commit(batch: Batch, intake: _Intake, written: Mapping[Split, _Written]) -> None:
     """Write everything at once, unless the batch has been sealed by someone else."""
     manifest = {split: [i.content_hash for i in intake.images if i.split == split] for split in Split}
     fields = {
         "n_train": intake.report.n_train,
         "n_eval": intake.report.n_eval,
         "manifest_hash": store().put_json(manifest) if intake.images else "",
-        "train_shard": shards[Split.TRAIN],
-        "eval_shard": shards[Split.EVAL],
+        "train_shard": written[Split.TRAIN].shard,
+        "eval_shard": written[Split.EVAL].shard,
         "report": intake.report.to_json(),
     }
     with transaction.atomic():
@@ -229,6 +261,9 @@ def _commit(batch: Batch, intake: _Intake, shards: dict[Split, str]) -> None:
             raise RequestError("illegal_transition", f"The batch {batch.pk} is {locked.state} already.")
         locked.images.all().delete()
         Image.objects.bulk_create(intake.images, batch_size=_INSERT_ROWS)
+        for files in written.values():
+            if files.shard:
+                keep_thumbnails(files.shard, files.thumbnails)
         for name, value in fields.items():
             setattr(batch, name, value)
         batch.save(update_fields=list(fields))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from evaluator.data.decode import LIMITS, decode
 from evaluator.data.encode import decode_own, encode
+from evaluator.data.fingerprints import thumbnail
 from evaluator.data.sources import SourceFile
 from protocols.degradation import degrade
 from protocols.errors import DataError
@@ -19,7 +20,7 @@ class Prepared:
 
     png: bytes
     content_hash: str
-    perceptual_hash: int
+    thumbnail: bytes
     width: int
     height: int
     source_format: str
@@ -45,7 +46,7 @@ def prepare(file: SourceFile) -> Prepared | Fault:
     return Prepared(
         encode(decoded.pixels),
         decoded.content_hash,
-        decoded.perceptual_hash,
+        thumbnail(decoded.pixels).tobytes(),
         width,
         height,
         decoded.source_format,
@@ -63,6 +64,11 @@ def freeze(image: tuple[bytes, str, str]) -> bytes:
     """Degrade one stored image: takes its PNG, content hash and degradation version, returns a PNG."""
     png, content_hash, version = image
     return encode(degrade(decode_own(png), content_hash, version))
+
+
+def thumbnail_of(png: bytes) -> bytes:
+    """The bytes of the thumbnail of a stored image."""
+    return thumbnail(decode_own(png)).tobytes()
 
 
 def read_content(content: Path | bytes) -> bytes:

@@ -132,7 +132,6 @@ class ImageFactory(DjangoModelFactory[Image]):
     corpus = factory.SelfAttribute("batch.corpus")
     split = Split.TRAIN
     content_hash = store_key()
-    perceptual_hash = factory.Sequence(lambda n: n)
     shard_row = factory.Sequence(lambda n: n)
     width = 64
     height = 64

@@ -20,7 +20,6 @@ def add_images(corpus: Corpus, batch: object, split: str, n: int) -> None:
             batch=batch,
             split=split,
             content_hash=digest(f"image {next(_numbers)}"),
-            perceptual_hash=0,
             shard_row=row,
             width=8,
             height=8,

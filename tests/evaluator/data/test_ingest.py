@@ -11,12 +11,13 @@ import pytest
 from PIL import Image as PillowImage
 
 from evaluator.data import pool
+from evaluator.data.alignment import NEAR
 from evaluator.data.encode import decode_own
 from evaluator.data.fingerprints import content_hash
 from evaluator.data.ingest import EVAL_SHARE, ingest, stable_split
 from evaluator.data.shards import Shard, places
 from evaluator.data.sources import SourceFile, split_from_path
-from leaderboard.models import Batch, Corpus, Image, Split
+from leaderboard.models import Artifact, Batch, Corpus, Image, Split
 from leaderboard.services.corpora import batch_seal
 from leaderboard.services.moves import move
 from leaderboard.store import Store
@@ -93,27 +94,53 @@ def test_pixels_that_another_batch_brought_are_duplicates(fake_batch: NewBatch, 
     assert report.n_eval == 3
 
 
-def test_near_duplicates_are_kept_and_reported(fake_batch: NewBatch, real_batch: NewBatch) -> None:
-    coco = real_batch("coco")
+def test_near_duplicates_are_kept_and_told_by_where_they_are(
+    fake_batch: NewBatch, real_batch: NewBatch
+) -> None:
+    coco, pets = real_batch("coco"), real_batch("pets")
     take(coco, pictures([1, 2, 3], "train"))
-    copy = file_of(picture(2), "JPEG", quality=60)
-    again = file_of(picture(7), "JPEG", quality=60)
+    take(pets, pictures([4], "eval"))
+    move(coco, "checking")
+    batch_seal(coco)
+    move(coco, "published")
+    copies = {
+        seed: file_of(PillowImage.fromarray(picture(seed)).crop((3, 0, 64, 48)), "JPEG", quality=60)
+        for seed in (2, 3, 4, 7)
+    }
     files = [
-        *pictures([7], "train"),
-        SourceFile("copy.jpg", copy, "eval"),
-        SourceFile("again.jpg", again, "eval"),
+        *pictures([7, 8], "train"),
+        SourceFile("3.jpg", copies[3], "train"),
+        SourceFile("2.jpg", copies[2], "eval"),
+        SourceFile("4.jpg", copies[4], "eval"),
+        SourceFile("7.jpg", copies[7], "eval"),
     ]
     report = take(fake_batch("gan"), files)
-    assert (report.n_train, report.n_eval, report.n_near_duplicates) == (1, 2, 2)
-    first, second = report.near_duplicates
-    assert (first.name, first.other, first.other_split, first.other_origin) == (
-        "copy.jpg",
-        content_hash(picture(2)),
-        "train",
-        "coco",
-    )
-    assert (second.name, second.other, second.other_origin) == ("again.jpg", content_hash(picture(7)), "gan")
-    assert 0 <= first.bits <= 4
+    assert (report.n_train, report.n_eval, report.n_near_duplicates) == (3, 3, 4)
+    assert report.n_near == {"batch": 1, "published": 2, "corpus": 1, "across": 2}
+    listed = [
+        (near.name, near.split, near.place, near.other, near.other_split, near.other_origin)
+        for near in report.near_duplicates
+    ]
+    hashes = {seed: content_hash(picture(seed)) for seed in (2, 3, 4, 7)}
+    # Those across the splits come first.
+    assert listed == [
+        ("2.jpg", "eval", "published", hashes[2], "train", "coco"),
+        ("7.jpg", "eval", "batch", hashes[7], "train", "gan"),
+        ("4.jpg", "eval", "corpus", hashes[4], "eval", "pets"),
+        ("3.jpg", "train", "published", hashes[3], "train", "coco"),
+    ]
+    assert all(NEAR <= near.similarity <= 1 for near in report.near_duplicates)
+
+
+def test_thumbnails_that_were_deleted_are_made_again(fake_batch: NewBatch, objects: Store) -> None:
+    first = fake_batch("a")
+    take(first, pictures(range(4)))
+    for artifact in Artifact.objects.filter(kind="thumbnails"):
+        for key in artifact.files:
+            objects.delete(key)
+    Artifact.objects.filter(sources=[first.eval_shard]).delete()
+    copies = [SourceFile(f"{n}.jpg", file_of(picture(n), "JPEG"), "train") for n in range(4)]
+    assert take(fake_batch("b"), copies).n_near["corpus"] == 4
 
 
 def test_without_folders_the_content_decides_the_split(fake_batch: NewBatch, real_batch: NewBatch) -> None:
@@ -175,10 +202,10 @@ def test_repeating_an_ingest_changes_nothing(fake_batch: NewBatch) -> None:
     batch = fake_batch("gan")
     files = [*pictures(range(10)), SourceFile("broken.png", b"x")]
     first = take(batch, files)
-    rows = list(batch.images.values("content_hash", "split", "shard_row", "perceptual_hash"))
+    rows = list(batch.images.values("content_hash", "split", "shard_row"))
     before = (batch.manifest_hash, batch.train_shard, batch.eval_shard)
     assert take(batch, files) == first
-    assert list(batch.images.values("content_hash", "split", "shard_row", "perceptual_hash")) == rows
+    assert list(batch.images.values("content_hash", "split", "shard_row")) == rows
     assert (batch.manifest_hash, batch.train_shard, batch.eval_shard) == before
 
 
