@@ -12,13 +12,17 @@ from leaderboard.selectors.batches import Distribution
 FAKES, REALS = "rgb(213, 94, 0)", "rgb(0, 114, 178)"
 # More labels than these would overlap.
 MOST_TICKS = 12
+# Longer labels than these, taken together, stand at an angle.
+MOST_CHARACTERS = 40
 
 
 def distribution_figure(distribution: Distribution, *, simulated: bool) -> figure.Figure:
     """The share of fakes and of reals in each bin, side by side: the two add up to 100 % each."""
     labels = [escape(b.label) for b in distribution.bins]
     every = -(-len(labels) // MOST_TICKS)
-    axis = figure.category_axis(labels, automargin=True, tickangle=-40 if len(labels) > 6 else 0)
+    axis = figure.category_axis(
+        labels, automargin=True, tickangle=-40 if sum(map(len, labels[::every])) > MOST_CHARACTERS else 0
+    )
     axis |= {
         "tickvals": axis["tickvals"][::every],
         "ticktext": [figure.short(text, 14) for text in labels[::every]],

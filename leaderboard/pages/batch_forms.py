@@ -24,12 +24,20 @@ def _date() -> forms.DateInput:
     return forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
 
+class Labelled(forms.BaseForm):
+    """Labels stand above their fields, without a colon."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["label_suffix"] = ""
+        super().__init__(*args, **kwargs)
+
+
 class GeneratorField(GeneratorChoice):
     def label_from_instance(self, obj: Generator) -> str:
         return f"{obj.name} ({obj.release_date.isoformat()})"
 
 
-class OfGenerator(forms.Form):
+class OfGenerator(Labelled, forms.Form):
     """A generator of the corpus that is not withdrawn."""
 
     prefix = "known"
@@ -42,7 +50,7 @@ class OfGenerator(forms.Form):
         field.queryset = corpus.generators.filter(withdrawn_at=None).order_by("-release_date", "slug")
 
 
-class NewGenerator(GeneratorForm):
+class NewGenerator(Labelled, GeneratorForm):
     """What is registered of a generator that the corpus does not know."""
 
     prefix = "new"
@@ -65,7 +73,7 @@ class NewGenerator(GeneratorForm):
         }
 
 
-class OfReals(forms.Form):
+class OfReals(Labelled, forms.Form):
     prefix = "reals"
     real_source = forms.SlugField(
         max_length=80,
@@ -74,7 +82,7 @@ class OfReals(forms.Form):
     )
 
 
-class Reason(forms.Form):
+class Reason(Labelled, forms.Form):
     """Why something is done; the log keeps it and readers see it."""
 
     reason = forms.CharField(

@@ -57,6 +57,7 @@
     (bytes / 1e6).toLocaleString("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
   function show(sent, size) {
+    document.getElementById("upload-progress").hidden = false;
     bar.value = size ? sent / size : 0;
     share.textContent = `${megabytes(sent)} of ${megabytes(size)} MB`;
   }
