@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,27 @@ from django.conf import LazySettings
 from django.db import OperationalError, connection
 
 from evaluator.tasks import work_off
-from leaderboard.models import Benchmark, Event, Prediction, Run, Step, Submission
+from leaderboard.models import (
+    Benchmark,
+    Event,
+    FirstContact,
+    Generator,
+    PeriodScore,
+    Prediction,
+    Run,
+    Step,
+    Submission,
+    UnitScore,
+)
 from leaderboard.queue import send_wake_up
+from leaderboard.services.generators import generator_withdraw
 from leaderboard.services.runs import run_cancel
 from local.postgres import Postgres
 from local.processes import end, spawn
 from local.redis import Redis
 from protocols.states import RunState, StepState, SubmissionState
 from tests.engines import Running
-from tests.evaluator.world import make_world, submit
+from tests.evaluator.world import arrive, make_world, submit
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.container, pytest.mark.processes]
 
@@ -266,3 +279,61 @@ def test_a_cancelled_run_stops_its_container(
     until("the removal of every container", lambda: not containers(podman))
     # What was finished before stays.
     assert run.steps.get(phase="train", window=0).state == StepState.SUCCEEDED
+
+
+def arrival_underway(submission: Submission) -> Step:
+    steps = Step.objects.filter(
+        run__submission=submission, unit__isnull=False, state=StepState.RUNNING, activity="predicting"
+    )
+    return until("the first contact", steps.first)
+
+
+def test_a_worker_killed_in_mid_arrival_is_replaced_and_everybody_meets_the_newcomer_once(
+    benchmark: Benchmark, archive: Path, processes: Processes, podman: Running
+) -> None:
+    slow = submit(benchmark, archive, "slow", seed=206)
+    quick = submit(benchmark, archive, "quick", seed=1)
+    work_off("setup")
+    processes.sweeper()
+    first = processes.worker("first")
+    arrive(benchmark, "new", date(2021, 1, 1))
+    step = arrival_underway(slow)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    processes.worker("second")
+    until("both first contacts", lambda: FirstContact.objects.filter(generator__slug="new").count() == 2)
+    step.refresh_from_db()
+    assert (step.state, step.attempts) == (StepState.SUCCEEDED, 2)
+    met = Step.objects.get(run__submission=quick, unit__isnull=False)
+    assert (met.state, met.attempts) == (StepState.SUCCEEDED, 1)
+    assert Prediction.objects.filter(unit__generator__slug="new").count() == 2
+    assert all(contact.prospective for contact in FirstContact.objects.filter(generator__slug="new"))
+    assert set(Run.objects.values_list("state", flat=True)) == {RunState.SUCCEEDED}
+    until("the removal of every container", lambda: not containers(podman))
+
+
+def test_an_arrival_and_a_withdrawal_in_mid_run_disturb_no_step(
+    benchmark: Benchmark, archive: Path, processes: Processes
+) -> None:
+    submission = submit(benchmark, archive, "training", seed=4)
+    processes.sweeper()
+    processes.worker("only")
+    training = training_underway(submission)
+    newcomer = arrive(benchmark, "new", date(2021, 1, 1))
+    gone = Generator.objects.get(slug="g3")
+    generator_withdraw(gone, actor="ada", reason="The licence was revoked.")
+    run = ended(submission)
+    assert run.state == RunState.SUCCEEDED, run.error_detail
+    training.refresh_from_db()
+    assert training.attempts == 1
+    until("the newcomer's first contact", FirstContact.objects.filter(generator=newcomer).exists)
+    until("fresh scores", lambda: not Run.objects.filter(stale_since__isnull=False).exists())
+    # The checkpoint of window 1 never saw the evaluation images of what was withdrawn before.
+    last = run.steps.get(phase="predict", window=1, unit=None)
+    scored = Prediction.objects.filter(state_key=last.key).values_list("unit__generator__slug", flat=True)
+    assert set(scored) == {"g0", "g1", "g2", "new"}
+    # Window 1 holds g2 alone: so does the forecast, which had been scored with g3 before.
+    forecast = PeriodScore.objects.get(run=run, window=0, period="next")
+    alone = UnitScore.objects.get(run=run, window=0, unit__generator__slug="g2")
+    assert forecast.roc_auc == alone.roc_auc
+    assert set(times_begun(run).values()) == {1}

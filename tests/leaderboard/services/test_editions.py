@@ -8,7 +8,8 @@ from datetime import date
 import pytest
 
 from leaderboard.models import Benchmark, Image, Run, Split, Unit
-from leaderboard.services.editions import edition_open, timeline_anew
+from leaderboard.selectors.windows import timeline_anew
+from leaderboard.services.editions import edition_open
 from leaderboard.store import store
 from protocols.errors import DataError, RequestError
 from tests.leaderboard.factories import (
@@ -52,7 +53,6 @@ def test_an_edition_equals_the_official_plan() -> None:
                 batch=batches[name],
                 split=split,
                 content_hash=rows[split][n],
-                perceptual_hash=0,
                 shard_row=n,
                 width=8,
                 height=8,

@@ -391,6 +391,28 @@ def test_a_withdrawal_hides_and_recomputes_and_changes_nothing_else(benchmark: B
     assert windows(edition_open(benchmark))[-1] == {"g2", "g4"}
 
 
+def test_a_withdrawal_in_mid_run_gives_the_scores_of_one_from_the_start(benchmark: Benchmark) -> None:
+    edition_open(benchmark)
+    gone = Generator.objects.get(slug="g3", corpus=benchmark.corpus)
+    submission = enter(benchmark)
+    run = runs.run_create(submission, benchmark.editions.get(), seed=0)
+    work(limit=2)
+    generator_withdraw(gone, actor="ada", reason="The licence was revoked.")
+    work()
+    while rescore_next():
+        pass
+    twin = SubmissionFactory(benchmark=benchmark, phases=TRAINS, image_id=submission.image_id)
+    other = runs.run_create(twin, benchmark.editions.get(), seed=0)
+    work()
+    fields = ("window", "period", "roc_auc", "tp", "fp")
+    scores = [list(PeriodScore.objects.filter(run=r).values_list(*fields)) for r in (run, other)]
+    assert scores[0] == scores[1] != []
+    values = [
+        list(RunScore.objects.filter(run=r).values_list("period", "value", "low")) for r in (run, other)
+    ]
+    assert values[0] == values[1] != []
+
+
 def test_a_corrected_date_moves_a_generator_of_the_open_window_only(
     benchmark: Benchmark,
 ) -> None:
