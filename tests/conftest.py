@@ -37,12 +37,17 @@ def redis_server(pytestconfig: pytest.Config) -> Redis:
     return pytestconfig.stash[REDIS]
 
 
-@pytest.fixture
-def process_env(transactional_db: None) -> Mapping[str, str]:
-    """The environment of a process that is to see the test's own database, as committed."""
+def env_of_processes() -> dict[str, str]:
+    """The environment of a process that is to see the tests' own database, which must be set up."""
     url = urlsplit(os.environ["DATABASE_URL"])
     name = settings.DATABASES["default"]["NAME"]
     return {**os.environ, "DATABASE_URL": url._replace(path=f"/{name}").geturl()}
+
+
+@pytest.fixture
+def process_env(transactional_db: None) -> Mapping[str, str]:
+    """The environment of a process that is to see the test's own database, as committed."""
+    return env_of_processes()
 
 
 def pytest_configure() -> None:
