@@ -17,6 +17,8 @@ log = structlog.get_logger(__name__)
 
 # An engine that hangs must not hold up the heartbeat.
 ENGINE_TIMEOUT_S = 5.0
+# How long the end of the process waits for the goodbye: a beat that is under way comes first.
+GOODBYE_S = 8.0
 
 
 class Beat:
@@ -37,9 +39,9 @@ class Beat:
         self._thread.start()
 
     def end(self) -> None:
-        """Say that the worker ends, and stop. It waits for no database for longer than a heartbeat."""
+        """Say that the worker ends, and stop. A database that is away holds it up for seconds only."""
         self._ended.set()
-        self._thread.join(settings.HEARTBEAT_S)
+        self._thread.join(GOODBYE_S)
 
     def _run(self) -> None:
         try:

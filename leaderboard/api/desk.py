@@ -82,7 +82,7 @@ class Desk(DeskView):
         return Response(FrontOutput(front()).data)
 
 
-class ArrivalOutput(Fields):
+class DeskArrivalOutput(Fields):
     generator = serializers.CharField(source="unit.generator.slug")
     corpus = serializers.CharField(source="unit.generator.corpus.slug")
     benchmark = serializers.CharField(source="unit.benchmark.slug")
@@ -99,10 +99,10 @@ class ArrivalOutput(Fields):
 
 
 class DeskArrivals(DeskView):
-    @extend_schema(responses=ArrivalOutput(many=True))
+    @extend_schema(responses=DeskArrivalOutput(many=True))
     def get(self, request: Request) -> Response:
         """Generators of the last 30 days and how many detectors have met them. For maintainers."""
-        return Response(ArrivalOutput(arrivals(), many=True).data)
+        return Response(DeskArrivalOutput(arrivals(), many=True).data)
 
 
 class QueueRowOutput(Fields):

@@ -26,9 +26,13 @@ class Command(BaseCommand):
                 freed = storage_free(Kind(options["free"]), actor=SERVER)
             except TidemarkError as error:
                 raise CommandError(error.detail) from error
-            size = filesizeformat(freed.size_bytes)
-            self.stdout.write(f"Freed {freed.n_objects} of {freed.kind.value}: {size}.")
+            self.stdout.write(f"Freed {freed.n_objects} of {freed.kind.value}: {size(freed.size_bytes)}.")
         self.stdout.write("\n".join(table(take_inventory())))
+
+
+def size(n_bytes: int) -> str:
+    """Bytes as people say them, with a space that every terminal has."""
+    return filesizeformat(n_bytes).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def table(taken: Inventory) -> list[str]:
@@ -36,11 +40,10 @@ def table(taken: Inventory) -> list[str]:
     lines = [f"{'kind':<12}{'objects':>10}{'size':>12}{'not needed':>12}{'room':>12}"]
     for stock in taken.stocks:
         lines.append(
-            f"{stock.kind.value:<12}{stock.n_objects:>10}{filesizeformat(stock.size_bytes):>12}"
-            f"{stock.n_free:>12}{filesizeformat(stock.free_bytes):>12}"
+            f"{stock.kind.value:<12}{stock.n_objects:>10}{size(stock.size_bytes):>12}"
+            f"{stock.n_free:>12}{size(stock.free_bytes):>12}"
         )
         if stock.n_missing:
             lines.append(f"  {stock.n_missing} that are needed are missing")
-    left = filesizeformat(taken.disk_free_bytes)
-    lines.append(f"{left} left of {filesizeformat(taken.disk_bytes)}, {taken.used_share:.0%} used")
-    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
+    left = size(taken.disk_free_bytes)
+    return [*lines, f"{left} left of {size(taken.disk_bytes)}, {taken.used_share:.0%} used"]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from leaderboard.models import (
@@ -121,21 +121,30 @@ def unneeded_batches() -> QuerySet[Batch]:
 
 
 def unneeded_artifacts() -> list[Artifact]:
-    """What was built for containers and no step that is under way, or about to be, mounts.
+    """What was built, and no step or check that is under way, or about to be, reads.
 
     Whoever needs it later builds it again.
     """
     live = Step.objects.filter(state__in=LIVE)
     needed: set[str] = set()
-    trained = live.filter(phase=Phase.TRAIN).values("run__edition").annotate(last=Max("window")).order_by()
-    for edition_id, last in trained.values_list("run__edition", "last"):
-        windows = Window.objects.filter(edition=edition_id, index__lte=last)
-        needed.update(windows.values_list("manifest", flat=True))
+    trained = (
+        live.filter(phase=Phase.TRAIN, run__edition=OuterRef("edition"))
+        .order_by()
+        .values("run__edition")
+        .annotate(last=Max("window"))
+        .values("last")
+    )
+    windows = Window.objects.annotate(last=Subquery(trained)).filter(index__lte=F("last"))
+    needed.update(windows.values_list("manifest", flat=True))
     predicted = live.filter(phase=Phase.PREDICT)
     units = Unit.objects.filter(benchmark__in=predicted.values("run__edition__benchmark"))
     needed.update(units.values_list("manifest", flat=True))
-    corpora = predicted.values("run__edition__benchmark__corpus")
-    needed.update(Batch.objects.filter(corpus__in=corpora).values_list("eval_shard", flat=True))
+    predicted_on = predicted.values("run__edition__benchmark__corpus")
+    needed.update(Batch.objects.filter(corpus__in=predicted_on).values_list("eval_shard", flat=True))
+    # A batch is compared with the thumbnails of all others of its corpus.
+    checked_in = Batch.objects.filter(state=BatchState.CHECKING).values("corpus")
+    shards = Batch.objects.filter(corpus__in=checked_in).values_list("train_shard", "eval_shard")
+    needed.update(key for row in shards for key in row)
     return [artifact for artifact in Artifact.objects.all() if needed.isdisjoint(artifact.sources)]
 
 

@@ -92,6 +92,7 @@ def upload(world: World, role: str) -> dict[str, str]:
 Case = tuple[str, str, Callable[[World], str], Body, tuple[int, int, int, int]]
 READ = (200, 200, 200, 200)
 MAINTAIN = (401, 403, 403, 201)
+DESK = (401, 403, 403, 200)
 CASES: list[Case] = [
     ("GET", "schema/", lambda w: "schema/", nothing, READ),
     ("POST", "tokens/", lambda w: "tokens/", lambda w, r: {"username": "x", "password": "y"}, (401,) * 4),
@@ -264,6 +265,14 @@ CASES: list[Case] = [
     ("GET", "steps/<int:step_id>/", lambda w: f"steps/{w.step.pk}/", nothing, READ),
     ("GET", "steps/<int:step_id>/", lambda w: f"steps/{w.private_step.pk}/", nothing, (404, 404, 200, 200)),
     ("GET", "events/", lambda w: "events/", nothing, (401, 200, 200, 200)),
+    ("GET", "desk/", lambda w: "desk/", nothing, DESK),
+    ("GET", "desk/arrivals/", lambda w: "desk/arrivals/", nothing, DESK),
+    ("GET", "desk/queue/", lambda w: "desk/queue/", nothing, DESK),
+    ("GET", "desk/workers/", lambda w: "desk/workers/", nothing, DESK),
+    ("GET", "desk/failures/", lambda w: "desk/failures/", nothing, DESK),
+    ("GET", "desk/storage/", lambda w: "desk/storage/", nothing, DESK),
+    ("GET", "desk/cost/", lambda w: "desk/cost/", nothing, DESK),
+    ("GET", "desk/actions/", lambda w: "desk/actions/", nothing, DESK),
     (
         "GET",
         "benchmarks/<slug:slug>/leaderboard/",
