@@ -11,6 +11,8 @@ from protocols.horizon import THRESHOLD, Horizon, Level, Point
 
 # Vermilion for what is ahead, as Next has it on the same page; what is behind is in the blue of Past.
 AHEAD, BEHIND = "213, 94, 0", "0, 114, 178"
+# What is older says little of the horizon and would take most of the room.
+BEHIND_MONTHS = 24.0
 
 
 def horizon_figure(detector: Detector) -> figure.Figure:
@@ -46,7 +48,7 @@ def horizon_figure(detector: Detector) -> figure.Figure:
             "xaxis": {
                 "title": {"text": "months from frontier to release", "font": {"color": figure.MUTED}},
                 "tickfont": {"color": figure.MUTED},
-                "range": [min([-1.0, *lags]) - 1.5, end + 1.5],
+                "range": [max(-BEHIND_MONTHS, min([-1.0, *lags])) - 1.5, end + 1.5],
                 "dtick": 12 if end > 24 else 6,
                 "showgrid": False,
                 "zeroline": False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,13 @@ from leaderboard.selectors import arrivals as selector
 from leaderboard.selectors.arrivals import Arrival, Arrivals
 
 FEED_LENGTH = 50
+# XML 1.0 has no way to write these.
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+def plain(text: str) -> str:
+    """A text as a feed can hold it."""
+    return CONTROL.sub("", text)
 
 
 def _benchmark(slug: str) -> Benchmark:
@@ -45,7 +53,7 @@ class ArrivalsFeed(Feed):  # type: ignore[type-arg]
 
     def title(self, found: Arrivals) -> str:
         simulated = " (simulated corpus)" if found.benchmark.corpus.simulated else ""
-        return f"{found.benchmark.name}{simulated}: arrivals"
+        return plain(f"{found.benchmark.name}{simulated}: arrivals")
 
     def subtitle(self, found: Arrivals) -> str:
         return "Generators as they are published, and how detectors met each before learning from it."
@@ -57,6 +65,9 @@ class ArrivalsFeed(Feed):  # type: ignore[type-arg]
         return tuple(sorted(found.rows, key=lambda row: row.updated_at, reverse=True))
 
     def item_title(self, item: Arrival) -> str:
+        return plain(self._title(item))
+
+    def _title(self, item: Arrival) -> str:
         if item.generator.is_withdrawn:
             return f"{item.generator.name} was withdrawn"
         if item.met.is_complete:
@@ -65,6 +76,9 @@ class ArrivalsFeed(Feed):  # type: ignore[type-arg]
         return f"{item.generator.name} has arrived"
 
     def item_description(self, item: Arrival) -> str:
+        return plain(self._description(item))
+
+    def _description(self, item: Arrival) -> str:
         generator, met = item.generator, item.met
         if generator.is_withdrawn:
             return f"Withdrawn: {generator.withdrawal_reason}"
@@ -93,4 +107,5 @@ class ArrivalsFeed(Feed):  # type: ignore[type-arg]
         return item.updated_at
 
     def item_categories(self, item: Arrival) -> tuple[str, ...]:
-        return (item.generator.family,) if item.generator.family else ()
+        family = plain(item.generator.family)
+        return (family,) if family else ()

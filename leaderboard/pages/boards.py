@@ -12,6 +12,7 @@ from leaderboard.models import Benchmark
 from leaderboard.pages import sorting
 from leaderboard.pages.requests import HtmxRequest
 from leaderboard.selectors import boards
+from leaderboard.selectors.arrivals import latest_arrivals
 
 # The axis of the intervals begins at chance, or at the next tenth below the lowest bound.
 AXIS_FLOOR = 0.5
@@ -31,7 +32,15 @@ def axis_floor(lows: list[float | None]) -> float:
 def home(request: HttpRequest) -> HttpResponse:
     summaries = boards.benchmark_summaries(request.user)
     lows = [leader.estimate.low for summary in summaries for leader in summary.leaders]
-    return render(request, "home.html", {"summaries": summaries, "floor": axis_floor(lows)})
+    latest = latest_arrivals([summary.benchmark for summary in summaries])
+    return render(
+        request,
+        "home.html",
+        {
+            "summaries": [(summary, latest[summary.benchmark.pk]) for summary in summaries],
+            "floor": axis_floor(lows),
+        },
+    )
 
 
 @require_safe

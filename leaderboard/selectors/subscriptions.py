@@ -30,8 +30,8 @@ def webhooks_with_last(user: User) -> list[WebhookRow]:
     """Each webhook with its newest delivery (two queries)."""
     newest = (
         Delivery.objects.filter(subscription__owner=user)
-        .order_by("subscription", "-created_at", "id")
-        .distinct("subscription")
+        .order_by("subscription_id", "-created_at", "id")
+        .distinct("subscription_id")
     )
     last = {delivery.subscription_id: delivery for delivery in newest}
     return [WebhookRow(webhook, last.get(webhook.pk)) for webhook in webhooks(user)]
