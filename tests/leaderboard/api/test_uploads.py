@@ -28,7 +28,6 @@ from leaderboard.models import Upload, User
 from leaderboard.services.accounts import token_create
 from leaderboard.services.uploads import CHUNK_BYTES
 from protocols.states import SubmissionState
-from tests.leaderboard.api.conftest import ClientOf
 from tests.leaderboard.factories import SubmissionFactory, UploadFactory, UserFactory
 
 MIB = 2**20
@@ -335,12 +334,6 @@ def test_a_method_in_a_header_counts(owner: APIClient, submitter: User) -> None:
     upload = UploadFactory(owner=submitter)
     assert tus(owner, "POST", f"{upload.pk}").status_code == 405
     assert tus(owner, "POST", f"{upload.pk}", HTTP_X_HTTP_METHOD_OVERRIDE="delete").status_code == 204
-
-
-def test_a_session_is_no_token(client_of: ClientOf, submitter: User) -> None:
-    client = client_of(None)
-    client.force_login(submitter)
-    assert tus(client, "POST", "", HTTP_UPLOAD_LENGTH="5").status_code == 401
 
 
 class Recorder(io.BytesIO):

@@ -10,11 +10,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.template.loader import render_to_string
 from django.test import Client
-from django.urls import URLPattern, get_resolver, reverse
+from django.urls import URLResolver, get_resolver, reverse
+from django.utils import timezone
 
 from leaderboard.models import Action, Batch, Generator, Upload
 from leaderboard.pages import batches as pages
+from leaderboard.pages.batch_forms import Publication
 from leaderboard.selectors.preview import BenchmarkPreview, PhaseCost, Preview
 from leaderboard.store import store
 from protocols.contract import Phase
@@ -51,11 +54,14 @@ def sealed(**fields: Any) -> Batch:
 # Who may come in
 
 
-def desk_routes() -> Iterator[tuple[str, URLPattern]]:
-    for pattern in get_resolver("leaderboard.pages.urls").url_patterns:
-        assert isinstance(pattern, URLPattern)
-        if str(pattern.pattern).startswith("desk/"):
-            yield str(pattern.pattern), pattern
+def desk_routes(resolver: URLResolver | None = None, prefix: str = "") -> Iterator[str]:
+    """Every route of a page below ``/desk/``."""
+    for pattern in (resolver or get_resolver("leaderboard.pages.urls")).url_patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from desk_routes(pattern, route)
+        elif route.startswith("desk/"):
+            yield route
 
 
 def address_of(route: str) -> str:
@@ -65,7 +71,7 @@ def address_of(route: str) -> str:
 
 
 def test_no_page_of_the_desk_opens_to_anybody_but_maintainers(client: Client) -> None:
-    routes = [route for route, _ in desk_routes()]
+    routes = list(desk_routes())
     assert len(routes) >= 10
     for route in routes:
         address = address_of(route)
@@ -103,7 +109,7 @@ def test_every_form_asks_for_the_csrf_token() -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(UserFactory(maintainer=True))
     batch = sealed()
-    for route, _ in desk_routes():
+    for route in desk_routes():
         assert client.post(address_of(route)).status_code in (403, 405), route
     assert client.post(reverse("desk-batch-publish", args=[batch.pk])).status_code == 403
     batch.refresh_from_db()
@@ -343,31 +349,66 @@ def test_what_is_no_picture_is_not_served(maintainer: Client) -> None:
 # Publication
 
 
-def previewed(batch: Batch, **fields: Any) -> Preview:
-    benchmark = BenchmarkFactory(corpus=batch.corpus, name="Families")
-    arrival = PhaseCost(Phase.PREDICT, 3, 1, 61.0, None, None)
-    row = BenchmarkPreview(benchmark, "open", 4, True, True, 4, arrival, (), ("Few images.",))
-    closing = (
-        PhaseCost(Phase.TRAIN, 4, 0, 3600.0, 3600.0, 2.5),
-        PhaseCost(Phase.PREDICT, 4, 0, 120.0, None, None),
+def rendered(row: BenchmarkPreview, batch: Batch, **fields: Any) -> str:
+    preview = replace(Preview(batch, False, "EUR", (row,), (), ()), **fields)
+    form = Publication(needs_reason=False)
+    return render_to_string("batches/publish.html", {"preview": preview, "batch": batch, "form": form})
+
+
+def test_the_preview_says_what_starts_and_what_it_takes() -> None:
+    batch = sealed()
+    row = BenchmarkPreview(
+        BenchmarkFactory(corpus=batch.corpus),
+        "open",
+        window=4,
+        closes=True,
+        needs_approval=True,
+        n_detectors=4,
+        arrival=PhaseCost(Phase.PREDICT, 3, 1, 61.0, None, None),
+        closing=(
+            PhaseCost(Phase.TRAIN, 4, 0, 3600.0, 3600.0, 2.5),
+            PhaseCost(Phase.PREDICT, 5, 12, None, None, None),
+        ),
+        warnings=("Few images <b>.",),
     )
-    return replace(Preview(batch, False, "EUR", (replace(row, closing=closing),), (), ()), **fields)
+    html = rendered(row, batch)
+    assert "Joins the open window, w4: 4 active detectors meet it before learning from it." in html
+    assert "The window is full with it and closes" in html
+    assert "training on it waits for a maintainer" in html
+    assert "Cost, EUR" in html
+    assert "Few images &lt;b&gt;." in html
+    cells = [re.sub(r"<[^>]+>|\s+", " ", line.replace("\u202f", "")).split() for line in html.split("<tr>")]
+    assert cells[2] == ["First", "contact", "3", "1", "61", "–", "–"]
+    assert cells[3] == ["Training", "after", "the", "window", "closes", "4", "0", "3600", "3600", "2.50"]
+    assert cells[4][:10] == ["Scoring", "after", "the", "window", "closes", "5", "12", "–", "–", "–"]
+    automatic = rendered(replace(row, needs_approval=False, n_detectors=1), batch)
+    assert "1 active detector meets it" in automatic
+    assert "training on it begins at once" in automatic
 
 
-def test_the_preview_says_what_starts_and_one_button_publishes(
-    maintainer: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("first", "waits for the first"),
+        ("waiting", "older than the frontier"),
+        ("republished", "old scores stay with their edition"),
+        ("pool", "join the pool of reals"),
+    ],
+)
+def test_every_place_is_told_in_words(place: str, says: str) -> None:
+    batch = sealed()
+    cost = PhaseCost(Phase.TRAIN, 4, 8, 3600.0, None, None)
+    html = rendered(BenchmarkPreview(BenchmarkFactory(), place, closing=(cost,)), batch)
+    assert says in html
+    assert "Training of the edition cut anew" in html
+
+
+def test_one_button_publishes(maintainer: Client) -> None:
     batch = sealed(audit={})
-    preview = previewed(batch)
-    monkeypatch.setattr(pages, "publication_preview", lambda _: preview)
+    BenchmarkFactory(corpus=batch.corpus, name="Families")
     address = reverse("desk-batch-publish", args=[batch.pk])
     html = read(maintainer, address)
-    assert "4 active detectors meet it before learning from it" in html
-    assert "The window is full with it and closes" in html
-    assert "waits for a maintainer&#x27;s approval" in html or "waits for a maintainer's approval" in html
-    assert "Cost, EUR" in html
-    assert "2.50" in html
-    assert "Few images." in html
+    assert "The benchmark has no edition yet" in html
     assert html.count("<textarea") == 0
     answer = maintainer.post(address, follow=True)
     assert "Published. Results appear as they come." in answer.content.decode()
@@ -375,6 +416,7 @@ def test_the_preview_says_what_starts_and_one_button_publishes(
     assert batch.state == BatchState.PUBLISHED
     # A second click comes to the batch and changes nothing.
     assert maintainer.post(address)["Location"] == reverse("desk-batch", args=[batch.pk])
+    assert Action.objects.filter(verb="batch published").count() == 1
 
 
 def test_beyond_the_bound_a_reason_is_asked_for_and_kept(maintainer: Client) -> None:
@@ -393,15 +435,16 @@ def test_beyond_the_bound_a_reason_is_asked_for_and_kept(maintainer: Client) -> 
     assert "The makers publish PNG only &lt;b&gt;" in read(maintainer, reverse("desk-batch", args=[batch.pk]))
 
 
-def test_what_stands_against_it_is_told_and_the_button_rests(
-    maintainer: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    batch = sealed(audit={})
-    preview = previewed(batch, blockers=("There are too few reals.",))
-    monkeypatch.setattr(pages, "publication_preview", lambda _: preview)
-    html = read(maintainer, reverse("desk-batch-publish", args=[batch.pk]))
-    assert "There are too few reals." in html
+def test_what_stands_against_it_is_told_and_the_button_rests(maintainer: Client) -> None:
+    batch = sealed(audit={}, generator__withdrawn_at=timezone.now(), generator__withdrawal_reason="licence")
+    address = reverse("desk-batch-publish", args=[batch.pk])
+    html = read(maintainer, address)
+    assert "was withdrawn: licence" in html
     assert re.search(r'<button class="primary" disabled>Publish', html)
+    # Who sends the form all the same is refused by the server.
+    assert "was withdrawn." in maintainer.post(address, follow=True).content.decode()
+    batch.refresh_from_db()
+    assert batch.state == BatchState.SEALED
 
 
 # A generator's maintenance
