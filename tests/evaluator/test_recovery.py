@@ -98,7 +98,8 @@ def until(what: str, condition: Callable[[], Any]) -> Any:
         except OperationalError:
             connection.close()
         time.sleep(0.1)
-    raise AssertionError(f"{what} did not happen in {DEADLINE_S:g} s")
+    told = [f"{e.at:%T} {e.step}: {e.old} → {e.new} {e.actor} {e.reason}" for e in Event.objects.all()]
+    raise AssertionError("\n".join([f"{what} did not happen in {DEADLINE_S:g} s; all events:", *told]))
 
 
 def ended(submission: Submission) -> Run:

@@ -101,21 +101,23 @@ def make_archive(client: DockerClient, base: str, path: Path, *, phases: str = "
     return path
 
 
-def make_world(n_generators: int = 4, *, mode: str = "cumulative", **train_budget: float) -> Benchmark:
-    """A benchmark with windows of two generators, ingested from real PNG files, its edition open."""
+def make_world(
+    n_generators: int = 4, *, mode: str = "cumulative", generators_per_window: int = 2, **train_budget: float
+) -> Benchmark:
+    """A benchmark with windows of two generators (or more), ingested from real PNG files, its edition open."""
     corpus = corpora.corpus_create(slug="world", name="World", simulated=True)
     reals = corpora.batch_create(corpus=corpus, real_source="camera")
     fill(reals, 2 * n_generators)
     for n in range(n_generators):
         generator = generators.generator_create(
-            corpus=corpus, slug=f"g{n}", name=f"G{n}", release_date=date(2020, 1 + n, 1)
+            corpus=corpus, slug=f"g{n}", name=f"G{n}", release_date=date(2020 + n // 12, 1 + n % 12, 1)
         )
         fill(corpora.batch_create(corpus=corpus, generator=generator), 1)
     benchmark = benchmarks.benchmark_create(
         slug="world",
         name="World",
         corpus=corpus,
-        generators_per_window=2,
+        generators_per_window=generators_per_window,
         training_mode=mode,
         budgets=budgets(**train_budget),
     )
@@ -134,10 +136,14 @@ def arrive(benchmark: Benchmark, slug: str, released: date) -> Generator:
 
 def fill(batch: Batch, times: int) -> None:
     """Ingest, seal and publish ``times`` the usual number of distinct noise images."""
+    ingest_sealed(batch, times)
+    publication.batch_publish(batch)
+
+
+def ingest_sealed(batch: Batch, times: int = 1) -> None:
     check_start(batch, "tests")
     ingest(batch, list(_files(batch, times)), progress=lambda *_: None, should_stop=lambda: False)
     corpora.batch_seal(batch)
-    publication.batch_publish(batch)
 
 
 def _files(batch: Batch, times: int) -> Iterator[SourceFile]:
