@@ -10,8 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.vary import vary_on_headers
 
 from leaderboard.models import Subscription, User
+from leaderboard.pages.requests import HtmxRequest
 from leaderboard.selectors import subscriptions
 from leaderboard.services.subscriptions import subscription_end, webhook_create, webhook_ping
 from protocols.errors import RequestError
@@ -53,13 +55,14 @@ def webhooks(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_safe
-def webhook(request: HttpRequest, webhook_id: uuid.UUID) -> HttpResponse:
-    """One webhook with what was sent to it, newest first."""
+@vary_on_headers("HX-Request")
+def webhook(request: HtmxRequest, webhook_id: uuid.UUID) -> HttpResponse:
+    """One webhook with what was sent to it, newest first; just the log when htmx asks."""
     found = _own(request, webhook_id)
     rows = list(found.deliveries.all()[: subscriptions.LOG_LENGTH])
     return render(
         request,
-        "notifications/webhook.html",
+        "notifications/_deliveries.html" if request.htmx else "notifications/webhook.html",
         {"webhook": found, "deliveries": rows, "is_live": any(row.status == "pending" for row in rows)},
     )
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import secrets
 from datetime import timedelta
-from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
 from django.utils import timezone
 
-from leaderboard.models import Benchmark, Channel, Delivery, Subscription
+from leaderboard.models import Benchmark, Channel, Delivery, Subscription, User
 from leaderboard.outbound import check_url
 from leaderboard.services.notifications import Event, tell
 from protocols.errors import RequestError
@@ -72,7 +71,7 @@ def subscription_end(subscription: Subscription) -> None:
     subscription.delete()
 
 
-def webhook_create(*, owner: Any, url: str, benchmark: Benchmark | None) -> Subscription:
+def webhook_create(*, owner: User, url: str, benchmark: Benchmark | None) -> Subscription:
     """A webhook with a new secret.
 
     Raises ``RequestError``: ``webhook_target`` for an address that is never sent to,
@@ -81,7 +80,7 @@ def webhook_create(*, owner: Any, url: str, benchmark: Benchmark | None) -> Subs
     check_url(url)
     with transaction.atomic():
         # Two requests of one user take turns, so the limit holds.
-        type(owner).objects.select_for_update().get(pk=owner.pk)
+        User.objects.select_for_update().get(pk=owner.pk)
         own = owner.subscriptions.filter(channel=Channel.WEBHOOK)
         if own.filter(address=url, benchmark=benchmark).exists():
             raise RequestError("conflict", "You have this webhook already.")

@@ -364,9 +364,7 @@ class TestGenerator:
         }
         assert data["batches"][0]["audit"]["exceeds"] is True
         assert data["batches"][0]["publication_reason"] == REASON
-        picture = client.get(data["samples"])
-        picture.close()
-        assert picture.status_code == 200
+        assert b"".join(client.get(data["samples"]).streaming_content) == store().read_bytes(key)
         assert key in data["samples"]
 
     def test_queries_are_constant(self, world: World, django_assert_num_queries) -> None:
