@@ -86,14 +86,13 @@ def _print_report(console: Console, report: Json) -> None:
         console.print(Padding(table, (0, 0, 0, 2)))
         _print_some(console, [f"{row['name']}: {row['detail']}" for row in report["rejected"]], n_rejected)
     if n_near := report["n_near_duplicates"]:
-        listed = report["near_duplicates"]
-        n_across = sum(row["split"] != row["other_split"] for row in listed)
-        across = f", {_count(n_across)} of the listed between train and eval" if n_across else ""
-        console.print(f"  {_count(n_near)} near duplicates, kept{across}")
+        n_across = report.get("n_near", {}).get("across", 0)
+        across = f", {_count(n_across)} of them between train and eval" if n_across else ""
+        console.print(f"  {_count(n_near)} images have near duplicates and are kept{across}")
         lines = [
             f"{row['name']} ({row['split']}) looks like {row.get('other_name') or str(row['other'])[:12]} "
-            f"({row['other_origin']}, {row['other_split']}), {row['bits']} bits apart"
-            for row in listed
+            f"({row['other_origin']}, {row['other_split']})"
+            for row in report["near_duplicates"]
         ]
         _print_some(console, lines, n_near)
 
@@ -102,12 +101,12 @@ def _print_audit(console: Console, audit: Json) -> None:
     if reason := audit.get("reason"):
         console.print(f"  Shortcut audit: undefined. {reason}")
         return
-    bound = audit.get("bound")
     verdict = "beyond" if audit.get("exceeds") else "within"
-    console.print(f"  Shortcut audit, metadata alone: {verdict} the bound of {_score(bound)}")
+    console.print(f"  Shortcut audit, metadata alone: {verdict} the bound of {_score(audit.get('bound'))}")
+    reasons = audit.get("reasons") or {}
     for name, view in (audit.get("views") or {}).items():
         if view is None:
-            console.print(f"    {name}: undefined")
+            console.print(f"    {name}: undefined. {reasons.get(name, '')}")
             continue
         bounds = f"({_score(view.get('low'))}–{_score(view.get('high'))})"
         strongest = sorted((view.get("features") or {}).items(), key=lambda item: -item[1])[:3]

@@ -36,6 +36,8 @@ DISTRIBUTIONS = {
     "bytes": "File size, kB",
 }
 VIEWS = {"originals": "The files as they came in", "participants": "What participants get"}
+# Containers never see a file, so what only the files tell bars nothing.
+DECIDES = "participants"
 BYTES_PER_KB = 1000
 
 
@@ -58,13 +60,16 @@ class NearPair:
     other: str
     other_split: str
     other_origin: str
-    bits: int
+    similarity: float | None
     across: bool
 
 
 @dataclass(frozen=True)
 class NearGroup:
-    """Near duplicates in one place; ``n`` counts those that the report lists."""
+    """Images that have near duplicates in one place: how many, and the first of them.
+
+    ``n_across`` counts those of the report's list that lie between training and evaluation.
+    """
 
     title: str
     n: int
@@ -82,6 +87,7 @@ class Intake:
     n_rejected: int
     rejected: tuple[Rejected, ...]
     n_near: int
+    n_across: int
     near: tuple[NearGroup, ...]
 
     @property
@@ -91,14 +97,20 @@ class Intake:
 
 @dataclass(frozen=True)
 class AuditView:
-    """How well metadata alone tells fakes from reals; ``features`` by importance, the largest first."""
+    """How well metadata alone tells fakes from reals; ``features`` by importance, the largest first.
+
+    ``decides``: publishing goes by this view. ``exceeds``: its whole interval lies above the bound.
+    ``reason`` says why it is undefined, where it is.
+    """
 
     title: str
+    decides: bool
     estimate: Estimate | None
     n_fakes: int
     n_reals: int
     features: tuple[tuple[str, float], ...]
     exceeds: bool
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -109,6 +121,11 @@ class Audit:
     exceeds: bool
     reason: str
     views: tuple[AuditView, ...]
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether the view by which publishing goes has a value."""
+        return any(view.decides and view.estimate is not None for view in self.views)
 
 
 @dataclass(frozen=True)
@@ -203,6 +220,7 @@ def intake_of(report: Mapping[str, Any]) -> Intake | None:
         return None
     counts = {str(code): _whole(n) for code, n in _mapping(report.get("n_rejected")).items()}
     files = _dicts(report.get("rejected"))
+    n_near = _mapping(report.get("n_near"))
     near = [_pair(row) for row in _dicts(report.get("near_duplicates"))]
     return Intake(
         n_files=_whole(report.get("n_files")),
@@ -223,13 +241,16 @@ def intake_of(report: Mapping[str, Any]) -> Intake | None:
             for code, n in sorted(counts.items(), key=lambda item: -item[1])
         ),
         n_near=_whole(report.get("n_near_duplicates")),
+        n_across=_whole(n_near.get("across")),
         near=tuple(
             NearGroup(
                 title,
-                n=len(found),
+                n=_whole(n_near.get(place)) or len(found),
                 n_across=sum(pair.across for pair in found),
                 # What crosses the border between training and evaluation is what matters most.
-                pairs=tuple(sorted(found, key=lambda pair: (not pair.across, pair.bits))[:MOST_LISTED]),
+                pairs=tuple(
+                    sorted(found, key=lambda pair: (not pair.across, -(pair.similarity or 0)))[:MOST_LISTED]
+                ),
             )
             for place, title in PLACES.items()
             if (found := [pair for at, pair in near if at == place])
@@ -248,7 +269,7 @@ def _pair(row: dict[str, Any]) -> tuple[str, NearPair]:
             other=str(row.get("other_name") or str(row.get("other", ""))[:12]),
             other_split=other_split,
             other_origin=str(row.get("other_origin", "")),
-            bits=_whole(row.get("bits")),
+            similarity=_number(row.get("similarity")),
             across=split != other_split,
         ),
     )
@@ -259,17 +280,20 @@ def audit_of(audit: Mapping[str, Any]) -> Audit | None:
     if not audit:
         return None
     bound = _fraction(audit.get("bound")) or 0.0
-    views = _mapping(audit.get("views"))
+    views, reasons = _mapping(audit.get("views")), _mapping(audit.get("reasons"))
     return Audit(
         bound=bound,
         exceeds=bool(audit.get("exceeds")),
         reason=str(audit.get("reason") or ""),
-        views=tuple(_view(title, _mapping(views.get(name)), bound) for name, title in VIEWS.items()),
+        views=tuple(
+            _view(title, name == DECIDES, _mapping(views.get(name)), str(reasons.get(name, "")), bound)
+            for name, title in VIEWS.items()
+        ),
     )
 
 
-def _view(title: str, view: Mapping[str, Any], bound: float) -> AuditView:
-    value = _fraction(view.get("auroc"))
+def _view(title: str, decides: bool, view: Mapping[str, Any], reason: str, bound: float) -> AuditView:
+    value, low = _fraction(view.get("auroc")), _fraction(view.get("low"))
     features = [
         (str(name), weight)
         for name, raw in _mapping(view.get("features")).items()
@@ -277,13 +301,13 @@ def _view(title: str, view: Mapping[str, Any], bound: float) -> AuditView:
     ]
     return AuditView(
         title=title,
-        estimate=None
-        if value is None
-        else Estimate(value, _fraction(view.get("low")), _fraction(view.get("high"))),
+        decides=decides,
+        estimate=None if value is None else Estimate(value, low, _fraction(view.get("high"))),
         n_fakes=_whole(view.get("n_fakes")),
         n_reals=_whole(view.get("n_reals")),
         features=tuple(sorted(features, key=lambda item: -item[1])),
-        exceeds=value is not None and value > bound,
+        exceeds=low is not None and low > bound,
+        reason=reason,
     )
 
 
@@ -293,24 +317,26 @@ def distributions_of(audit: Mapping[str, Any]) -> tuple[Distribution, ...]:
     found = []
     for name, title in DISTRIBUTIONS.items():
         counts = _mapping(stored.get(name))
-        bins = _histogram(name, counts) if "edges" in counts else _categories(counts)
+        bins = _histogram(name, counts) if "edges" in counts else _categories(name, counts)
         if bins:
             found.append(Distribution(name, title, bins))
     return tuple(found)
 
 
-def _categories(counts: Mapping[str, Any]) -> tuple[Bin, ...]:
+def _categories(name: str, counts: Mapping[str, Any]) -> tuple[Bin, ...]:
     """Numbers in their order, then words by how often they occur."""
     fakes, reals = _mapping(counts.get("fakes")), _mapping(counts.get("reals"))
     bins = [
-        Bin(_label(key), _whole(fakes.get(key)), _whole(reals.get(key)))
+        Bin(_label(name, key), _whole(fakes.get(key)), _whole(reals.get(key)))
         for key in dict.fromkeys([*fakes, *reals])
     ]
     return tuple(sorted(bins, key=_order))
 
 
-def _label(key: str) -> str:
-    return "not known" if key in ("", "null", "None") else key
+def _label(name: str, key: str) -> str:
+    if key in ("", "null"):
+        return "no JPEG" if name == "jpeg_quality" else "not known"
+    return key
 
 
 def _order(b: Bin) -> tuple[bool, float, str]:

@@ -10,6 +10,7 @@ REPORT: dict[str, Any] = {
     "n_eval": 40,
     "n_rejected": {"image_broken": 3, "image_duplicate": 20},
     "n_near_duplicates": 3,
+    "n_near": {"batch": 2, "published": 1, "corpus": 0, "across": 1},
     "rejected": [
         {"name": "broken/<script>.png", "code": "image_broken", "detail": "cannot identify image file"},
         *(
@@ -26,27 +27,30 @@ REPORT: dict[str, Any] = {
             "name": "train/101.png",
             "split": "train",
             "other": "a" * 64,
+            "other_name": "eval/012.png",
             "other_split": "eval",
             "other_origin": "flux-3",
-            "bits": 2,
+            "similarity": 0.981,
             "place": "batch",
         },
         {
             "name": "train/102.png",
             "split": "train",
             "other": "b" * 64,
+            "other_name": "train/103.png",
             "other_split": "train",
             "other_origin": "flux-3",
-            "bits": 1,
+            "similarity": 0.993,
             "place": "batch",
         },
         {
             "name": "eval/007.png",
             "split": "eval",
             "other": "c" * 64,
+            "other_name": "",
             "other_split": "eval",
             "other_origin": "office-camera",
-            "bits": 4,
+            "similarity": 0.962,
             "place": "published",
         },
     ],
@@ -65,7 +69,6 @@ AUDIT: dict[str, Any] = {
     "version": 1,
     "bound": 0.7,
     "exceeds": True,
-    "reason": "",
     "views": {
         "originals": {
             "auroc": 0.981,
@@ -76,9 +79,9 @@ AUDIT: dict[str, Any] = {
             "features": FEATURES,
         },
         "participants": {
-            "auroc": 0.534,
-            "low": 0.481,
-            "high": 0.586,
+            "auroc": 0.784,
+            "low": 0.741,
+            "high": 0.826,
             "n_fakes": 200,
             "n_reals": 300,
             "features": {"width": 0.6, "height": 0.4},
@@ -87,8 +90,18 @@ AUDIT: dict[str, Any] = {
     "distributions": {
         "format": {"fakes": {"PNG": 192, "WEBP": 8}, "reals": {"JPEG": 290, "PNG": 10}},
         "jpeg_quality": {
-            "fakes": {},
-            "reals": {"70": 4, "75": 30, "80": 21, "85": 64, "90": 88, "92": 12, "95": 60, "97": 21},
+            "fakes": {"null": 200},
+            "reals": {
+                "null": 10,
+                "70": 4,
+                "75": 30,
+                "80": 21,
+                "85": 54,
+                "90": 88,
+                "92": 12,
+                "95": 60,
+                "97": 21,
+            },
         },
         "width": {
             "edges": [64, 256, 512, 768, 1024, 1536, 2048, 4096],

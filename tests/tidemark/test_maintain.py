@@ -240,7 +240,8 @@ def test_batches_are_listed_and_shown(server: str) -> None:
     shown = run("batch", "show", batch.pk).stdout
     assert "223 files: 200 taken (160 train, 40 eval), 23 rejected" in shown
     assert "broken/<script>.png: cannot identify image file" in shown
-    assert "3 near duplicates, kept, 1 of the listed between train and eval" in shown
+    assert "3 images have near duplicates and are kept, 1 of them between train and eval" in shown
+    assert "train/101.png (train) looks like eval/012.png (flux-3, eval)" in shown
     assert "beyond the bound of 0.70" in shown
     assert "originals: AUROC 0.98 (0.97–0.99); it goes by jpeg_quality, container, bytes" in shown
     assert "No benchmark is built on this corpus: nothing runs." in shown

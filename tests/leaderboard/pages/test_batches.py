@@ -266,13 +266,18 @@ def test_the_report_says_what_was_rejected_and_what_looks_alike(maintainer: Clie
     assert "beyond 0.70" in html
     assert "0.981" in html
     assert "jpeg_quality" in html
+    # The files tell more, but no container sees one: it is what participants get that decides.
+    files, participants = html[html.index("The files as they came in") :].split("What participants get")[:2]
+    assert '<span class="state ">' in files
+    assert '<span class="state bad">' in participants
+    assert "eval/012.png" in html
 
 
 def test_every_figure_has_the_table_of_its_numbers(maintainer: Client) -> None:
     html = read(maintainer, reverse("desk-batch", args=[sealed().pk]))
     names = re.findall(r'data-figure="(\w+)-chart-data"', html)
     assert names == ["format", "jpeg_quality", "width", "height", "bytes"]
-    for name, fakes, reals in [("format", 200, 300), ("jpeg_quality", 0, 300), ("width", 200, 300)]:
+    for name, fakes, reals in [("format", 200, 300), ("jpeg_quality", 200, 300), ("width", 200, 300)]:
         part = html[html.index(f'id="{name}-chart-data"') :]
         assert f'<tfoot><tr><th scope="row">all</th><td class="number">{fakes}' in part
         assert f'<td class="number">{reals}</td></tr></tfoot>' in part
@@ -303,6 +308,11 @@ def test_no_report_is_too_odd_to_be_shown(maintainer: Client, report: Any, audit
 def test_an_undefined_audit_says_why(maintainer: Client) -> None:
     batch = sealed(audit={"version": 1, "bound": 0.7, "views": {}, "reason": "There are no reals yet."})
     assert "There are no reals yet." in read(maintainer, reverse("desk-batch", args=[batch.pk]))
+    half = {**AUDIT, "views": {**AUDIT["views"], "participants": None}, "exceeds": False}
+    batch = sealed(audit={**half, "reasons": {"participants": "There are fewer than 20 fakes."}})
+    html = read(maintainer, reverse("desk-batch", args=[batch.pk]))
+    assert "Undefined. There are fewer than 20 fakes." in html
+    assert "<dt>shortcut audit</dt><dd><b>–</b></dd>" in html
 
 
 def test_a_rejected_batch_says_why(maintainer: Client) -> None:
