@@ -29,7 +29,7 @@ from evaluator.worker import Worker
 from leaderboard.models import Checkpoint, Prediction, Step, Unit
 from leaderboard.services.leases import fence
 from leaderboard.services.runs import step_succeed
-from leaderboard.services.scores import run_score, stored_scores, window_score
+from leaderboard.services.scores import run_score, stale_if_withdrawn, stored_scores, window_score
 from leaderboard.store import store
 from protocols.contract import Phase, StepRequest
 from protocols.plan import EMPTY_STATE, mounted_windows
@@ -160,6 +160,7 @@ def _predict(step: Step, lease: Lease[Step], worker: Worker) -> None:
             window.save(step.run, step.key)
             step_succeed(step, reused=not missing, timings=step.timings, log_tail=step.log_tail)
             run_score(step.run)
+            stale_if_withdrawn(step.run, known)
 
     with_database(write)
 

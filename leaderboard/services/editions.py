@@ -23,6 +23,7 @@ from leaderboard.selectors.images import published_rows
 from leaderboard.selectors.windows import timeline_anew, timeline_extended
 from leaderboard.services.audit import Verb, record
 from leaderboard.services.moves import SERVER
+from leaderboard.services.news import tell_opened
 from leaderboard.services.runs import arrival_steps, run_create
 from leaderboard.services.units import units_ensure
 from leaderboard.store import store
@@ -133,6 +134,7 @@ def _start(edition: Edition, actor: object) -> None:
         edition.settled_at = edition.opened_at
     edition.save(update_fields=["opened_at", "settled_at"])
     record(actor, Verb.EDITION_OPENED, edition, runs=len(runs), budget_s=edition.budget_s)
+    tell_opened(edition)
 
 
 def _edition_make(

@@ -11,6 +11,7 @@ from leaderboard.models import Corpus, Generator, Run
 from leaderboard.queue import wake_workers
 from leaderboard.services.audit import Verb, record
 from leaderboard.services.moves import SERVER
+from leaderboard.services.news import tell_withdrawn
 from leaderboard.services.publication import arrive
 from protocols.errors import RequestError
 from protocols.states import BatchState
@@ -62,6 +63,7 @@ def generator_withdraw(generator: Generator, *, actor: object, reason: str) -> G
         generator.save(update_fields=["withdrawn_at", "withdrawal_reason"])
         record(actor, Verb.GENERATOR_WITHDRAWN, _name(generator), reason=reason)
         _make_stale(generator)
+        tell_withdrawn(generator)
     return generator
 
 

@@ -14,6 +14,7 @@ from leaderboard.selectors.windows import timeline_extended
 from leaderboard.services.audit import Verb, record
 from leaderboard.services.editions import benchmark_lock, edition_extend, newcomer_join
 from leaderboard.services.moves import SERVER, move
+from leaderboard.services.news import tell_published
 from leaderboard.services.units import units_ensure
 from protocols.errors import RequestError
 from protocols.states import BatchState
@@ -58,6 +59,7 @@ def batch_publish(batch: Batch, *, actor: object = SERVER, reason: str = "") -> 
         if batch.generator and not known:
             for benchmark in batch.corpus.benchmarks.order_by("pk"):
                 arrive(benchmark, batch.generator, actor=actor)
+                tell_published(benchmark, batch.generator)
     return batch
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from django.db import transaction
 from django.db.models import Min
+from django.utils import timezone
 from numpy.typing import NDArray
 
 from leaderboard.models import (
@@ -25,6 +26,8 @@ from leaderboard.models import (
     UnitScore,
 )
 from leaderboard.models.scores import Metrics as MetricsRow
+from leaderboard.queue import wake_workers
+from leaderboard.services.transfer import transfer_score
 from protocols.contract import Phase
 from protocols.delong import Auroc, delong_of
 from protocols.evaluation import average_over_time, evaluate_step
@@ -214,6 +217,15 @@ def run_score(run: Run) -> None:
                 "n_windows": len(average.steps),
             },
         )
+    transfer_score(run)
+
+
+def stale_if_withdrawn(run: Run, units: Iterable[Unit]) -> None:
+    """Have a run scored anew if one of ``units`` was withdrawn while its scores were being computed."""
+    generators = [unit.generator_id for unit in units]
+    if Generator.objects.filter(pk__in=generators, withdrawn_at__isnull=False).exists():
+        Run.objects.filter(pk=run.pk).update(stale_since=timezone.now())
+        wake_workers()
 
 
 def rescore_next() -> bool:

@@ -105,9 +105,9 @@ def _free_named(kind: Kind) -> Freed:
 
 
 def _free_orphans() -> Freed:
-    old = (timezone.now() - storage.ORPHAN_AGE).timestamp()
+    old = min((timezone.now() - storage.ORPHAN_AGE).timestamp(), _untouched_since())
     named = frozenset().union(*(found.all for found in storage.references().values()))
-    freed = _delete(Kind.ORPHANS, storage.stored_objects().keys() - named, min(old, _untouched_since()))
+    freed = _delete(Kind.ORPHANS, storage.stored_objects().keys() - named, old)
     n_objects, size_bytes = freed.n_objects, freed.size_bytes
     for path, facts in storage.scratch_files().items():
         if facts.st_ctime < old:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from leaderboard.models import Batch, Run, Submission
 from leaderboard.queue import send_wake_up
-from leaderboard.services import leases, runs, uploads
+from leaderboard.services import leases, news, runs, uploads, workers
 from protocols.states import BatchState, RunState, SubmissionState
 
 # One message per waiting piece of work is plenty; each worker goes on until nothing is left.
@@ -37,11 +37,16 @@ def waiting_count() -> int:
 
 
 def sweep() -> Swept:
-    """Give back expired leases, go on with every live run, wake workers, delete abandoned uploads."""
+    """Give back expired leases, go on with every live run, wake workers, delete what is abandoned.
+
+    What readers are to hear of is queued; sending it takes its time and is not done here.
+    """
     released = leases.release_expired()
     for run in Run.objects.filter(state__in=(RunState.QUEUED, RunState.RUNNING)):
         runs.advance(run)
     deleted = uploads.delete_spent()
+    workers.workers_forget()
+    news.tell_met()
     waiting = waiting_count()
     if waiting:
         send_wake_up(min(waiting, MAX_WAKE_UPS))

@@ -11,13 +11,14 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import OperationalError, connection
 
+from leaderboard.services.notifications import deliver_due
 from leaderboard.services.sweep import sweep
 
 log = structlog.get_logger(__name__)
 
 
 class Command(BaseCommand):
-    help = "Give back expired leases, wake workers and free abandoned uploads, again and again."
+    help = "Give back expired leases, wake workers, free what is abandoned and send news, again and again."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--once", action="store_true", help="Sweep once and stop.")
@@ -31,6 +32,9 @@ class Command(BaseCommand):
                 swept = sweep()
                 if swept.released or swept.deleted:
                     log.info("swept", released=swept.released, deleted=swept.deleted)
+                told = deliver_due()
+                if told.sent or told.failed:
+                    log.info("delivered", sent=told.sent, failed=told.failed)
             except OperationalError as error:
                 # A restarted database is back in a moment, and the next sweep finds everything as it was.
                 log.warning("sweep_failed", error=str(error))
