@@ -58,7 +58,7 @@ class ArrivalsOutput(serializers.Serializer[Any]):
     rows = ArrivalOutput(many=True, help_text="The newest publication first.")
 
 
-class ContactOutput(serializers.Serializer[Any]):
+class MeetingContactOutput(serializers.Serializer[Any]):
     """A first contact. It is final."""
 
     estimate = EstimateOutput()
@@ -77,7 +77,7 @@ class NowOutput(serializers.Serializer[Any]):
 
 class MeetingOutput(serializers.Serializer[Any]):
     entry = EntryOutput(help_text="With its rank on the leaderboard.")
-    contact = ContactOutput(allow_null=True)
+    contact = MeetingContactOutput(allow_null=True)
     now = NowOutput(allow_null=True)
     rank = serializers.IntegerField(allow_null=True, help_text="By first contact with this generator.")
     rank_best = serializers.IntegerField(allow_null=True)

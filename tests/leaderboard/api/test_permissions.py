@@ -13,6 +13,7 @@ from django.urls import URLResolver, get_resolver
 
 from leaderboard.api.errors import Nowhere
 from leaderboard.models import Submission, User, Visibility
+from leaderboard.services.subscriptions import webhook_create
 from protocols.contract import Phase
 from protocols.states import BatchState
 from tests.leaderboard.api.conftest import ClientOf
@@ -68,6 +69,8 @@ class World:
         self.private_step = StepFactory(run=self.private_run)
         self.upload = UploadFactory(owner=self.owner)
         self.event = EventFactory(submission=self.public)
+        assert self.owner is not None
+        self.webhook = webhook_create(owner=self.owner, url="https://example.org/hook", benchmark=None)
 
     def submission(self, **fields: Any) -> Submission:
         return SubmissionFactory(owner=self.owner, benchmark=self.benchmark, **fields)
@@ -294,6 +297,63 @@ CASES: list[Case] = [
         lambda w: f"detectors/{w.private.pk}/",
         nothing,
         (404, 404, 200, 200),
+    ),
+    (
+        "GET",
+        "benchmarks/<slug:slug>/arrivals/",
+        lambda w: f"benchmarks/{w.benchmark.slug}/arrivals/",
+        nothing,
+        READ,
+    ),
+    (
+        "GET",
+        "generators/<slug:corpus>/<slug:slug>/results/",
+        lambda w: f"generators/{w.corpus.slug}/{w.shown.generator.slug}/results/",
+        nothing,
+        READ,
+    ),
+    (
+        "GET",
+        "generators/<slug:corpus>/<slug:slug>/results/",
+        lambda w: f"generators/{w.corpus.slug}/{w.announced.slug}/results/",
+        nothing,
+        (404, 404, 404, 200),
+    ),
+    ("GET", "webhooks/", lambda w: "webhooks/", nothing, (401, 200, 200, 200)),
+    (
+        "POST",
+        "webhooks/",
+        lambda w: "webhooks/",
+        lambda w, r: {"url": "https://example.org/new"},
+        (401, 201, 201, 201),
+    ),
+    (
+        "GET",
+        "webhooks/<uuid:webhook_id>/",
+        lambda w: f"webhooks/{w.webhook.pk}/",
+        nothing,
+        (401, 404, 200, 404),
+    ),
+    (
+        "DELETE",
+        "webhooks/<uuid:webhook_id>/",
+        lambda w: f"webhooks/{w.webhook.pk}/",
+        nothing,
+        (401, 404, 204, 404),
+    ),
+    (
+        "POST",
+        "webhooks/<uuid:webhook_id>/ping/",
+        lambda w: f"webhooks/{w.webhook.pk}/ping/",
+        nothing,
+        (401, 404, 202, 404),
+    ),
+    (
+        "GET",
+        "webhooks/<uuid:webhook_id>/deliveries/",
+        lambda w: f"webhooks/{w.webhook.pk}/deliveries/",
+        nothing,
+        (401, 404, 200, 404),
     ),
 ]
 
