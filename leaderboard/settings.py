@@ -171,6 +171,8 @@ REST_KNOX = {"TOKEN_TTL": None, "AUTH_HEADER_PREFIX": "Token"}
 # Uploads: what one archive may weigh and how long an unfinished one is kept.
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=20 * 2**30)
 UPLOAD_EXPIRES_S = env.int("UPLOAD_EXPIRES_S", default=7 * 24 * 3600)
+# Where metadata alone tells fakes from reals with more than this AUROC, publishing needs a reason.
+AUDIT_BOUND = env.float("AUDIT_BOUND", default=0.7)
 
 # Work: a lease must outlive several missed heartbeats, or a slow database looks like a dead worker.
 LEASE_S = env.float("LEASE_S", default=60.0)

@@ -90,7 +90,7 @@ def _step(target: Floats, moving: Floats, warps: Floats) -> Floats:
     shift, stretch = warps[:, 0::2], warps[:, 1::2]
     moved = shift + stretch * change[:, 0::2]
     stretched = stretch * (1 + change[:, 1::2])
-    better = np.empty_like(warps)
+    better: Floats = np.empty_like(warps)
     better[:, 0::2] = np.clip(moved, -_MAX_SHIFT, _MAX_SHIFT)
     better[:, 1::2] = np.clip(stretched, 1 - _MAX_STRETCH, 1 + _MAX_STRETCH)
     return better
@@ -101,7 +101,7 @@ def _warp(pictures: Floats, warps: Floats) -> tuple[Floats, Floats]:
     side = pictures.shape[1]
     by_x, inside_x = _sampling(side, warps[:, 0], warps[:, 1])
     by_y, inside_y = _sampling(side, warps[:, 2], warps[:, 3])
-    warped: Floats = by_y @ pictures @ by_x.transpose(0, 2, 1)
+    warped: Floats = np.asarray(by_y @ pictures @ by_x.transpose(0, 2, 1), dtype=np.float32)
     inside: Floats = inside_y[:, :, None] * inside_x[:, None, :]
     return warped, inside
 
@@ -135,12 +135,13 @@ def _correlation(target: Floats, moving: Floats, warps: Floats, detail: tuple[fl
 def _halved(pictures: Floats) -> Floats:
     n, side, _ = pictures.shape
     quads = pictures.reshape(n, side // 2, 2, side // 2, 2)
-    return quads.mean((2, 4)).astype(np.float32)
+    halved: Floats = np.asarray(quads.mean((2, 4)), dtype=np.float32)
+    return halved
 
 
 def _blurred(pictures: Floats, sigma: float) -> Floats:
     by = _blur_matrix(pictures.shape[1], sigma)
-    blurred: Floats = by @ pictures @ by.T
+    blurred: Floats = np.asarray(by @ pictures @ by.T, dtype=np.float32)
     return blurred
 
 

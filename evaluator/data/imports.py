@@ -8,14 +8,15 @@ from typing import Any
 
 from django.db import transaction
 
-from evaluator.data.ingest import Report, ingest
+from evaluator.data.check import check_images
+from evaluator.data.ingest import Report
 from evaluator.data.progress import Progress
 from evaluator.data.sources import SourceFile
 from leaderboard.models import Batch, Corpus, Generator
 from leaderboard.services.corpora import batch_create, batch_reject, batch_seal
 from leaderboard.services.leases import check_start
-from leaderboard.services.publication import batch_publish
-from protocols.errors import DataError
+from leaderboard.services.publication import batch_publish, needs_reason
+from protocols.errors import DataError, RequestError
 from protocols.states import BatchState
 
 ACTOR = "import"
@@ -57,10 +58,11 @@ class Imported:
         return asdict(self)
 
 
-def import_origin(origin: Origin, *, publish: bool, progress: Progress) -> Imported:
+def import_origin(origin: Origin, *, publish: bool, reason: str, progress: Progress) -> Imported:
     """Take in the images of one origin, seal them and, if asked, publish them.
 
-    An origin that has a sealed or published batch keeps it. One whose import was cut off is
+    ``reason`` is what readers see where the shortcut audit is beyond its bound; without one such a
+    batch is left sealed. An origin that has a sealed or published batch keeps it. One whose import was cut off is
     imported again into the same batch. Where no image can be used, the batch is rejected.
     """
     batch = origin.batch(*_DONE)
@@ -71,16 +73,24 @@ def import_origin(origin: Origin, *, publish: bool, progress: Progress) -> Impor
             corpus=origin.corpus, generator=origin.generator, real_source=origin.real_source
         )
         try:
-            report = ingest(batch, origin.files(), progress=progress, should_stop=lambda: False)
+            checked = check_images(batch, origin.files(), progress=progress, should_stop=lambda: False)
         except DataError as error:
             batch_reject(batch, error, actor=ACTOR)
             return Imported(origin.name, Report.from_json(batch.report), published=False, error=str(error))
+        assert checked is not None, "nothing stops it"
+        report = checked.report
         with transaction.atomic():
             check_start(batch, ACTOR)
+            checked.write(batch)
             batch_seal(batch, actor=ACTOR)
     newly_published = publish and batch.state == BatchState.SEALED
     if newly_published:
-        batch_publish(batch, actor=ACTOR)
+        try:
+            batch_publish(batch, actor=ACTOR, reason=reason if needs_reason(batch.audit) else "")
+        except RequestError as error:
+            if error.code != "reason_required":
+                raise
+            return Imported(origin.name, report, published=False, error=str(error))
     return Imported(origin.name, report, published=newly_published)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
 
 from evaluator.data.decode import LIMITS, decode
 from evaluator.data.encode import decode_own, encode
@@ -64,6 +67,30 @@ def freeze(image: tuple[bytes, str, str]) -> bytes:
     """Degrade one stored image: takes its PNG, content hash and degradation version, returns a PNG."""
     png, content_hash, version = image
     return encode(degrade(decode_own(png), content_hash, version))
+
+
+class Encoded(NamedTuple):
+    """What an encoded image tells without being looked at."""
+
+    width: int
+    height: int
+    size_bytes: int
+
+
+def degraded(image: tuple[bytes, str, str]) -> Encoded:
+    """What :func:`freeze` makes of an image, without the image."""
+    png, content_hash, version = image
+    pixels = degrade(decode_own(png), content_hash, version)
+    height, width = pixels.shape[:2]
+    return Encoded(width, height, len(encode(pixels)))
+
+
+def tile(image: tuple[bytes, int]) -> tuple[int, int, bytes]:
+    """A stored image made to fit into a square of so many pixels: width, height and RGB bytes."""
+    png, side = image
+    picture = Image.fromarray(decode_own(png))
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return picture.width, picture.height, picture.tobytes()
 
 
 def thumbnail_of(png: bytes) -> bytes:

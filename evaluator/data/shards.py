@@ -66,6 +66,10 @@ class Shard:
     def png(self, row: int) -> bytes:
         return bytes(self._pngs[row].as_py())
 
+    def size_bytes(self, row: int) -> int:
+        """The length of a PNG, without reading it."""
+        return len(self._pngs[row].as_buffer())
+
 
 def places(corpus: Corpus, split: Split, hashes: Sequence[str]) -> dict[str, Place]:
     """Where the images of ``corpus`` with these content hashes lie.

@@ -15,8 +15,10 @@ from evaluator.data.imports import Imported, Origin, import_origin, summary
 from leaderboard.models import Corpus
 
 
-def import_all(origins: Sequence[Origin], *, publish: bool) -> list[Imported]:
+def import_all(origins: Sequence[Origin], *, publish: bool, reason: str) -> list[Imported]:
     """Import one origin after the other, with progress on standard error.
+
+    ``reason``: why batches whose shortcut audit is beyond its bound are published all the same.
 
     Raises ``CommandError`` when the user interrupts; what is complete stays.
     """
@@ -27,7 +29,8 @@ def import_all(origins: Sequence[Origin], *, publish: bool) -> list[Imported]:
             batches = bars.add_task("batches", total=len(origins))
             for origin in origins:
                 images = bars.add_task(origin.name, total=100)
-                done.append(import_origin(origin, publish=publish, progress=partial(_show, bars, images)))
+                show = partial(_show, bars, images)
+                done.append(import_origin(origin, publish=publish, reason=reason, progress=show))
                 bars.remove_task(images)
                 bars.advance(batches)
     except KeyboardInterrupt:

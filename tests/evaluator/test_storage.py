@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.conf import LazySettings
+from django.db import connection
 
 from evaluator.data.evaluation import ensure_eval_set
 from evaluator.data.training import ensure_training_window
 from evaluator.tasks import work_off
 from leaderboard.models import Artifact, ArtifactKind, Batch, Prediction, Submission
+from leaderboard.selectors.desk import storage
 from leaderboard.selectors.desk.storage import Kind, take_inventory
 from leaderboard.services.storage import storage_free
 from leaderboard.store import store
+from protocols.errors import RequestError
 from protocols.states import RunState
 from tests.evaluator.world import make_world, submit
 
@@ -78,6 +85,38 @@ def test_a_step_runs_after_everything_that_can_be_freed_was_freed(
     assert not run.steps.filter(attempts__gt=1).exists()
     assert Prediction.objects.filter(step__run=run).count() == 2 * edition_units(second)
     assert Artifact.objects.filter(kind=ArtifactKind.TRAIN).count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.container
+def test_freeing_again_and_again_disturbs_no_step_of_a_run(
+    archive: Path, worker_settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Not even a day of grace for what nothing refers to yet.
+    monkeypatch.setattr(storage, "ORPHAN_AGE", timedelta(0))
+    benchmark = make_world()
+    submission = submit(benchmark, archive, "disturbed", seed=2)
+
+    def work() -> None:
+        work_off("w")
+        connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    freed = dict.fromkeys(Kind, 0)
+    while thread.is_alive():
+        for kind in set(Kind) - {Kind.LISTS}:
+            # It gives up when it can't hold the queue still.
+            with suppress(RequestError):
+                storage_free(kind, actor="ada")
+                freed[kind] += 1
+        time.sleep(0.1)
+    thread.join()
+    run = submission.runs.get()
+    assert run.state == RunState.SUCCEEDED, run.error_detail
+    assert {step.attempts for step in run.steps.all()} == {1}
+    assert Prediction.objects.count() == 2 * edition_units(submission)
+    assert min(n for kind, n in freed.items() if kind != Kind.LISTS) > 10
 
 
 def edition_units(submission: Submission) -> int:

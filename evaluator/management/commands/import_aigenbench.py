@@ -11,9 +11,12 @@ from evaluator.data.aigenbench import NAME, SLUG, SOURCE, read_release, release_
 from evaluator.management.console import import_all, report
 from leaderboard.models import Benchmark, Corpus, Degradation
 from leaderboard.services.benchmarks import benchmark_create
-from leaderboard.services.editions import edition_open
 from leaderboard.services.corpora import corpus_create
+from leaderboard.services.editions import edition_open
 from protocols.errors import DataError, TidemarkError
+
+# The benchmark is the release as it is, whatever its files tell.
+REASON = f"The images are those of the official release of {NAME}."
 
 
 class Command(BaseCommand):
@@ -42,7 +45,7 @@ class Command(BaseCommand):
             origins = release_origins(release, corpus)
         except DataError as error:
             raise CommandError(f"{error.detail} {error.entry.fix}") from error
-        done = import_all(origins, publish=True)
+        done = import_all(origins, publish=True, reason=REASON)
         report(self, corpus, done, options["report"])
         try:
             edition = edition_open(_benchmark(corpus, options["degradation"]))

@@ -30,6 +30,12 @@ class Command(BaseCommand):
             "--corpus", default="", metavar="SLUG", help="the corpus, if not as the folder says"
         )
         parser.add_argument("--publish", action="store_true", help="publish what is imported")
+        parser.add_argument(
+            "--reason",
+            default="",
+            metavar="TEXT",
+            help="why to publish batches whose shortcut audit is beyond its bound; readers see it",
+        )
         parser.add_argument("--report", type=Path, metavar="FILE", help="write the report as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -39,7 +45,7 @@ class Command(BaseCommand):
             origins = _origins(folder, corpus)
         except DataError as error:
             raise CommandError(f"{error.detail} {error.entry.fix}") from error
-        done = import_all(origins, publish=options["publish"])
+        done = import_all(origins, publish=options["publish"], reason=options["reason"])
         report(self, corpus, done, options["report"])
 
 

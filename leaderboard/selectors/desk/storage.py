@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Sum
 from django.utils import timezone
 
 from leaderboard.models import (
@@ -360,6 +360,21 @@ def disk_room() -> DiskRoom:
     """Size of the store's file system, and what is left on it."""
     usage = shutil.disk_usage(store().scratch_folder)
     return DiskRoom(usage.total, usage.free)
+
+
+@dataclass(frozen=True)
+class ArtifactStock:
+    """What was built of one kind of set, as its rows say."""
+
+    kind: str
+    n_sets: int
+    size_bytes: int
+
+
+def artifact_stocks() -> list[ArtifactStock]:
+    """Largest first. One query."""
+    sums = Artifact.objects.order_by().values_list("kind").annotate(Count("pk"), Sum("size_bytes"))
+    return sorted((ArtifactStock(*row) for row in sums), key=lambda stock: -stock.size_bytes)
 
 
 def inventory(max_age: timedelta = MEASURED_AGE) -> Inventory:

@@ -12,7 +12,8 @@ from pytest_django.fixtures import Settings
 from evaluator.data.ingest import Report, ingest
 from evaluator.data.sources import SourceFile, SplitName
 from leaderboard.models import Batch, Corpus
-from leaderboard.services.corpora import batch_create, corpus_create, generator_create
+from leaderboard.services.corpora import batch_create, corpus_create
+from leaderboard.services.generators import generator_create
 from leaderboard.store import Store, store
 from tests.evaluator.data.images import png
 

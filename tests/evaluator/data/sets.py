@@ -8,7 +8,8 @@ from datetime import date
 
 from evaluator.data.sources import SourceFile
 from leaderboard.models import Benchmark, Corpus, Edition, Unit, Window
-from leaderboard.services.corpora import batch_create, generator_create
+from leaderboard.services.corpora import batch_create
+from leaderboard.services.generators import generator_create
 from leaderboard.store import store
 from tests.evaluator.data.conftest import take
 

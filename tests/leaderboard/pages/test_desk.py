@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import URLPattern, reverse
 from django.utils import timezone
 
-from leaderboard.models import Action, Edition, WorkerBeat
+from leaderboard.models import Action, Artifact, Edition, WorkerBeat
 from leaderboard.pages.desk import cell
 from leaderboard.pages.urls import urlpatterns
 from leaderboard.services.audit import Verb, record
@@ -198,6 +198,13 @@ def test_the_cost_as_csv_is_the_cost_of_the_page(
 def test_no_owner_is_a_formula(name: str) -> None:
     assert cell(name) == f"'{name}"
     assert cell("noor") == "noor"
+
+
+def test_artifacts_are_told_by_kind_of_set(world: World, maintainer: Client) -> None:
+    for key, kind in (("a", "train"), ("b", "train"), ("c", "frozen")):
+        Artifact.objects.create(key=key * 64, kind=kind, files=[], size_bytes=2**20)
+    html = read(maintainer, reverse("desk-storage")).replace("\xa0", " ")
+    assert "2 train, 2.0 MB; 1 frozen, 1.0 MB" in html
 
 
 def test_the_button_frees_a_kind_and_says_what_came_of_it(world: World, maintainer: Client) -> None:

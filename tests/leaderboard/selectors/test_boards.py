@@ -5,7 +5,7 @@ from django.contrib.auth.models import AnonymousUser
 
 from leaderboard.models import Benchmark, PeriodScore, UnitScore
 from leaderboard.selectors.boards import benchmark_summaries, first_contact, leaderboard
-from leaderboard.selectors.estimates import Estimate, Estimate, auroc
+from leaderboard.selectors.estimates import Estimate, auroc
 from tests.leaderboard.factories import (
     BenchmarkFactory,
     RunFactory,
@@ -93,7 +93,7 @@ def test_queries_do_not_grow_with_the_board(world: World, n_more: int, django_as
     benchmark = Benchmark.objects.select_related("corpus").get(pk=world.benchmark.pk)
     with django_assert_num_queries(11):
         leaderboard(benchmark, VISITOR)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         first_contact(benchmark, VISITOR)
     with django_assert_num_queries(3):
         benchmark_summaries(VISITOR)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from django.db import transaction
 from django.utils import timezone
@@ -45,12 +47,10 @@ def test_an_arrival_an_edition_and_a_withdrawal_are_told_of() -> None:
     publish(corpus, "g0", "2020-01-01")
     edition_open(benchmark)
     batch = publish(corpus, "g1", "2020-02-01")
-    assert told() == ["generator.published", "edition.opened", "edition.opened", "generator.published"]
+    assert Counter(told()) == {"generator.published": 2, "edition.opened": 2}
     assert batch.generator is not None
     generator_withdraw(batch.generator, actor="ada", reason="The licence was revoked.")
-    last = Delivery.objects.order_by("pk").last()
-    assert last is not None
-    assert last.event == "generator.withdrawn"
+    last = Delivery.objects.get(event="generator.withdrawn")
     assert last.payload["reason"] == "The licence was revoked."
     assert last.payload["generator"]["slug"] == "g1"
 
