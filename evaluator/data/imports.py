@@ -62,8 +62,9 @@ def import_origin(origin: Origin, *, publish: bool, reason: str, progress: Progr
     """Take in the images of one origin, seal them and, if asked, publish them.
 
     ``reason`` is what readers see where the shortcut audit is beyond its bound; without one such a
-    batch is left sealed. An origin that has a sealed or published batch keeps it. One whose import was cut off is
-    imported again into the same batch. Where no image can be used, the batch is rejected.
+    batch is left sealed. An origin that has a sealed or published batch keeps it. One whose import
+    was cut off is imported again into the same batch. Where no image can be used, the batch is
+    rejected.
     """
     batch = origin.batch(*_DONE)
     report = None

@@ -106,7 +106,7 @@ def test_a_new_generator_is_added(folder: Path) -> None:
 
 
 def test_an_interrupted_import_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = imports.ingest
+    original = imports.check_images
 
     def interrupted(batch: Batch, *args: object, **options: object) -> object:
         if batch.origin == "gan":
@@ -114,7 +114,7 @@ def test_an_interrupted_import_goes_on(folder: Path, monkeypatch: pytest.MonkeyP
         return original(batch, *args, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(imports, "ingest", interrupted)
+        patch.setattr(imports, "check_images", interrupted)
         with pytest.raises(CommandError) as caught:
             run(folder)
     assert caught.value.returncode == 130
