@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from statistics import median
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, Max, OuterRef, Subquery
 from django.utils import timezone
 
-from leaderboard.models import Benchmark, Edition, FirstContact, Generator, Step, Unit, Visibility
+from leaderboard.models import Benchmark, Edition, Generator, Step, Unit
+from leaderboard.selectors.arrivals import PENDING, Met, met_by_generator
 from leaderboard.services.notifications import Event, generator_payload, notify
-from protocols.states import StepState
 
-PENDING = (StepState.WAITING, StepState.READY, StepState.RUNNING)
 # A round of first contacts is told of by the first sweep after it; this long one is looked back for.
 LOOK_BACK = timedelta(days=1)
 
@@ -37,27 +35,26 @@ def tell_met() -> int:
     Telling again reaches nobody twice, so the sweeper may ask as often as it likes.
     """
     steps = Step.objects.filter(unit=OuterRef("pk"))
-    met = Unit.objects.filter(
-        Exists(steps.filter(finished_at__gte=timezone.now() - LOOK_BACK)),
-        ~Exists(steps.filter(state__in=PENDING)),
-        generator__withdrawn_at=None,
-    ).select_related("generator__corpus", "benchmark")
+    ended = steps.order_by("unit").values("unit").annotate(at=Max("finished_at")).values("at")
+    met = (
+        Unit.objects.filter(~Exists(steps.filter(state__in=PENDING)), generator__withdrawn_at=None)
+        .annotate(ended_at=Subquery(ended))
+        .filter(ended_at__gte=timezone.now() - LOOK_BACK)
+        .select_related("generator__corpus", "benchmark")
+    )
     for unit in met:
+        # Those who asked for news after the last detector had met it are spared.
         notify(
             Event.FIRST_CONTACTS_COMPLETE,
             unit.benchmark,
             generator_payload(unit.generator) | _numbers(unit),
             key=f"{unit.generator.slug} {unit.version}",
+            happened_at=unit.ended_at,
         )
     return len(met)
 
 
 def _numbers(unit: Unit) -> dict[str, object]:
-    """How the public detectors met a generator."""
-    contacts = FirstContact.objects.filter(unit=unit, submission__visibility=Visibility.PUBLIC)
-    aurocs = [value for value in contacts.values_list("roc_auc", flat=True) if value is not None]
-    return {
-        "n_detectors": len(aurocs),
-        "best": max(aurocs, default=None),
-        "median": median(aurocs) if aurocs else None,
-    }
+    """How the public detectors met a generator, as the page of arrivals has it."""
+    met = met_by_generator(unit.benchmark, [unit.generator]).get(unit.generator_id, Met())
+    return {"n_detectors": met.n_met, "best": met.best, "median": met.median}

@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -102,16 +102,26 @@ def generator_payload(generator: Generator) -> dict[str, Any]:
     }
 
 
-def notify(event: Event, benchmark: Benchmark, payload: Mapping[str, Any], *, key: str = "") -> int:
+def notify(
+    event: Event,
+    benchmark: Benchmark,
+    payload: Mapping[str, Any],
+    *,
+    key: str = "",
+    happened_at: datetime | None = None,
+) -> int:
     """Queue an event for everyone who wants to hear of ``benchmark``. Returns for how many.
 
     ``payload`` is JSON. With a ``key`` (what happened, such as the generator's slug), telling
-    of it again reaches nobody twice.
+    of it again reaches nobody twice. Of what ``happened_at`` some time ago, only those hear
+    who had asked for it by then.
     """
     event_id = uuid.uuid5(NAMESPACE, f"{event} {benchmark.slug} {key}") if key else uuid.uuid4()
     wanted = Subscription.objects.filter(
         Q(benchmark=benchmark) | Q(benchmark__isnull=True), confirmed_at__isnull=False
     ).exclude(owner__is_active=False)
+    if happened_at is not None:
+        wanted = wanted.filter(confirmed_at__lte=happened_at)
     body = {"benchmark": {"slug": benchmark.slug, "name": benchmark.name}, **payload}
     now = timezone.now()
     rows = [
