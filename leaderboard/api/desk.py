@@ -8,11 +8,11 @@ import django_filters
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
-from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from leaderboard.api.auth import MaintainerOnly
 from leaderboard.api.base import Filters
 from leaderboard.models import Action
 from leaderboard.selectors.desk.actions import containing
@@ -23,17 +23,8 @@ from leaderboard.selectors.desk.front import Need, front
 from leaderboard.selectors.desk.queue import queue
 from leaderboard.selectors.desk.storage import Kind, inventory
 from leaderboard.selectors.desk.workers import WorkerState, worker_rows
-from leaderboard.selectors.visible import is_maintainer
 from leaderboard.services.audit import Verb
 from protocols.errors import Owner
-
-
-class Maintainer(BasePermission):
-    """Maintainers alone, also for reading."""
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        return is_maintainer(request.user)
-
 
 Fields = serializers.Serializer[Any]
 
@@ -45,7 +36,7 @@ def values(enum: Any) -> list[str]:
 class DeskView(APIView):
     """One part of the desk. For maintainers."""
 
-    permission_classes = (Maintainer,)
+    permission_classes = (MaintainerOnly,)
 
 
 class AttentionOutput(Fields):
@@ -256,7 +247,7 @@ class ActionFilter(Filters):
 class DeskActions(generics.ListAPIView[Action]):
     """What maintainers did, newest first. For maintainers."""
 
-    permission_classes = (Maintainer,)
+    permission_classes = (MaintainerOnly,)
     serializer_class = ActionOutput
     filterset_class = ActionFilter
     ordering = ("-id",)

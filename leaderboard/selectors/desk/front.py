@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
 from django.utils import timezone
 
-from leaderboard.models import Batch, Edition
+from leaderboard.models import Batch, Edition, Step, Submission
 from leaderboard.selectors.desk.arrivals import Arrival, arrivals
-from leaderboard.selectors.desk.cost import CostReport, cost_report
+from leaderboard.selectors.desk.cost import CONTAINER_S, HOUR_S, CostReport, cost_report
 from leaderboard.selectors.desk.failures import PERIOD, Failures, failures
 from leaderboard.selectors.desk.queue import Queue, queue
 from leaderboard.selectors.desk.storage import Inventory, inventory
 from leaderboard.selectors.desk.workers import WorkerRow, WorkerState, worker_rows
+from leaderboard.selectors.steps import CONTAINER
+from protocols.contract import Phase
 from protocols.errors import Owner
-from protocols.states import BatchState
+from protocols.states import BatchState, SubmissionState
 
 
 class Need(StrEnum):
@@ -151,9 +153,40 @@ def _editions(found: Queue) -> Iterator[Attention]:
         edition.benchmark_id: edition
         for edition in waiting.filter(Q(newest_open__isnull=True) | Q(number__gt=F("newest_open")))
     }
+    told = _training_ahead(list(newest))
     for edition in newest.values():
-        text = "A window is closed. Training on it begins when you approve."
+        text = f"A window is closed. Training on it begins when you approve. {told[edition.benchmark_id]}"
         yield Attention(Need.EDITION_WAITS, str(edition), text, edition.created_at, edition=edition)
+
+
+def _training_ahead(benchmarks: list[int]) -> dict[int, str]:
+    """A sentence for each benchmark to set a budget by: who would train, and what the last window took."""
+    trainers = dict(
+        Submission.objects.filter(
+            benchmark__in=benchmarks, state=SubmissionState.ACCEPTED, phases__contains=[Phase.TRAIN.value]
+        )
+        .order_by()
+        .values_list("benchmark")
+        .annotate(Count("pk"))
+    )
+    taken = (
+        Step.objects.filter(
+            run__edition__benchmark__in=benchmarks, phase=Phase.TRAIN, timings__has_key=CONTAINER
+        )
+        .order_by("run__edition__number", "window")
+        .values_list("run__edition__benchmark", "run__edition__number", "window")
+        .annotate(taken_s=Sum(CONTAINER_S))
+    )
+    # The last row of a benchmark is the last window of its newest edition.
+    last_s = {benchmark: seconds for benchmark, _, _, seconds in taken}
+    told = {}
+    for benchmark in benchmarks:
+        n = trainers.get(benchmark, 0)
+        told[benchmark] = f"{n} detector{'' if n == 1 else 's'} will train"
+        if benchmark in last_s:
+            told[benchmark] += f"; the last window took {last_s[benchmark] / HOUR_S:.1f} container hours"
+        told[benchmark] += "."
+    return told
 
 
 def _batches() -> Iterator[Attention]:

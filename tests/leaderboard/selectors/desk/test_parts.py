@@ -21,6 +21,7 @@ from leaderboard.selectors.desk.front import Need, front
 from leaderboard.selectors.desk.queue import queue
 from leaderboard.selectors.desk.storage import references
 from leaderboard.selectors.desk.workers import WorkerState, worker_rows
+from leaderboard.services.audit import Verb, record
 from protocols.contract import Phase
 from protocols.errors import Owner
 from protocols.states import BatchState, StepState, SubmissionState
@@ -273,9 +274,24 @@ def test_everything_that_needs_somebody_is_named_once() -> None:
     assert [item.batch for item in found if item.batch] == [sealed, rejected]
 
 
-def test_the_log_is_searched_literally() -> None:
-    from leaderboard.services.audit import Verb, record
+def test_a_budget_is_set_by_what_the_last_window_took() -> None:
+    benchmark = BenchmarkFactory()
+    first = EditionFactory(benchmark=benchmark, number=1)
+    EditionFactory(benchmark=benchmark, number=2, opened_at=None)
+    for _ in range(2):
+        run = RunFactory(edition=first, submission__benchmark=benchmark)
+        for window, seconds in enumerate((9000.0, 3600.0)):
+            done = {"state": StepState.SUCCEEDED, "timings": {"container": seconds}}
+            StepFactory(run=run, phase=Phase.TRAIN, window=window, **done)
+    SubmissionFactory(benchmark=benchmark, phases=["predict"])
+    (text,) = [item.text for item in front().attention if item.need == Need.EDITION_WAITS]
+    assert "2 detectors will train; the last window took 2.0 container hours." in text
+    EditionFactory(number=1, opened_at=None)
+    texts = [item.text for item in front().attention if item.need == Need.EDITION_WAITS]
+    assert any("0 detectors will train." in text for text in texts)
 
+
+def test_the_log_is_searched_literally() -> None:
     record("ada", Verb.BATCH_CREATED, "50%", reason="as_is")
     record("noor", Verb.BATCH_PUBLISHED, "50 of them", batch="a-b-c")
     assert [action.actor for action in actions(text="50%")] == ["ada"]
