@@ -7,11 +7,14 @@ put into the store and not yet told the database is known by its change time.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import OperationalError, connection, transaction
 from django.db.models import Min
 from django.utils import timezone
@@ -25,8 +28,11 @@ from leaderboard.store import store
 from protocols.errors import RequestError
 from protocols.states import BatchState, StepState, SubmissionState
 
-# How long work may be held up by somebody who wants to free and has to wait.
-LOCK_TIMEOUT_S = 5
+# How long to try for a moment in which nobody else holds a lock on work, and how often.
+PATIENCE_S = 5.0
+RETRY_S = 0.05
+# What share of a lease the queue may be held still: no heartbeat is written meanwhile.
+HOLD_SHARE = 1 / 3
 # Clocks of a worker, of this host and of the file server may differ by so much.
 CLOCKS = timedelta(minutes=2)
 
@@ -51,12 +57,14 @@ def storage_free(kind: Kind, *, actor: object) -> Freed:
     """
     if kind == Kind.LISTS:
         raise RequestError("nothing_to_free")
+    # The slow part is done before anything is held still; what comes later is nobody's to delete.
+    there = storage.stored_objects().keys() if kind == Kind.ORPHANS else set()
     with transaction.atomic():
         if kind == Kind.UPLOADS:
             freed = _free_uploads()
         elif kind == Kind.ORPHANS:
             _hold_still()
-            freed = _free_orphans()
+            freed = _free_orphans(there)
         else:
             _hold_still()
             freed = _free_named(kind)
@@ -67,15 +75,21 @@ def storage_free(kind: Kind, *, actor: object) -> Freed:
 def _hold_still() -> None:
     """Keep every row of work as it is until this transaction ends; reading goes on.
 
-    The tables are locked in the order in which all others lock their rows.
+    All tables are locked at once or none: who waits for one with another in hand can be in a deadlock
+    with a publication, and would hold up everybody who comes later.
     """
     tables = ", ".join(model._meta.db_table for model in (Submission, Batch, Step))
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")
-            cursor.execute(f"LOCK TABLE {tables} IN EXCLUSIVE MODE")
-    except OperationalError as error:
-        raise RequestError("conflict", "Too much work is changing hands; try again in a moment.") from error
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(f"LOCK TABLE {tables} IN EXCLUSIVE MODE NOWAIT")
+            return
+        except OperationalError as error:
+            if time.monotonic() > deadline:
+                detail = "Too much work is changing hands; try again in a moment."
+                raise RequestError("conflict", detail) from error
+        time.sleep(RETRY_S)
 
 
 def _untouched_since() -> float:
@@ -104,10 +118,10 @@ def _free_named(kind: Kind) -> Freed:
     return _delete(kind, keys, _untouched_since())
 
 
-def _free_orphans() -> Freed:
+def _free_orphans(there: AbstractSet[str]) -> Freed:
     old = min((timezone.now() - storage.ORPHAN_AGE).timestamp(), _untouched_since())
     named = frozenset().union(*(found.all for found in storage.references().values()))
-    freed = _delete(Kind.ORPHANS, storage.stored_objects().keys() - named, old)
+    freed = _delete(Kind.ORPHANS, there - named, old)
     n_objects, size_bytes = freed.n_objects, freed.size_bytes
     for path, facts in storage.scratch_files().items():
         if facts.st_ctime < old:
@@ -123,12 +137,16 @@ def _free_uploads() -> Freed:
 
 
 def _delete(kind: Kind, keys: Collection[str], untouched_since: float) -> Freed:
-    """Delete those objects that nobody has touched since; the others become orphans, if nobody names them.
+    """Delete those objects that nobody has touched since; what is left of them are orphans.
 
-    Under the lock of the caller, so that no step finds a row whose files are gone.
+    Under the lock of the caller, so that no step finds a row whose files are gone; and not for
+    so long that leases run out.
     """
     n_objects = size_bytes = 0
+    deadline = time.monotonic() + settings.LEASE_S * HOLD_SHARE
     for key in keys:
+        if time.monotonic() > deadline:
+            break
         path = store().path(key)
         with suppress(FileNotFoundError):
             facts = path.lstat()

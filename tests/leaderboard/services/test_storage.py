@@ -390,7 +390,7 @@ def test_the_command_shows_and_frees() -> None:
 def test_while_somebody_holds_a_step_freeing_gives_up_and_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(storage, "LOCK_TIMEOUT_S", 1)
+    monkeypatch.setattr(storage, "PATIENCE_S", 0.5)
     step = StepFactory()
     built = artifact("train", "", files=[kept("set")])
     holding, done = threading.Event(), threading.Event()
@@ -451,3 +451,37 @@ def test_no_step_changes_hands_while_a_kind_is_freed(monkeypatch: pytest.MonkeyP
         with connection.cursor() as cursor:
             cursor.execute("RESET lock_timeout")
     assert Step.objects.filter(pk=step.pk).update(state=StepState.RUNNING) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_waits_to_free_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A publication holds its batch while it makes runs, which look at their submissions."""
+    batch, submission = BatchFactory(), SubmissionFactory()
+    edition = EditionFactory(benchmark=submission.benchmark)
+    holding, done = threading.Event(), threading.Event()
+    freed: list[object] = []
+
+    def free() -> None:
+        holding.wait(10)
+        freed.append(storage_free(Kind.ARTIFACTS, actor="ada"))
+        connection.close()
+
+    thread = threading.Thread(target=free)
+    thread.start()
+    with transaction.atomic():
+        Batch.objects.select_for_update().get(pk=batch.pk)
+        holding.set()
+        # Longer than PostgreSQL needs to see a deadlock.
+        done.wait(1.5)
+        Run.objects.create(submission=submission, edition=edition, seed=0)
+    thread.join()
+    assert len(freed) == 1
+    assert Run.objects.count() == 1
+
+
+def test_the_queue_is_not_held_still_until_leases_run_out(settings: LazySettings) -> None:
+    built = [artifact("train", str(n), files=[kept(f"set {n}")]) for n in range(5)]
+    settings.LEASE_S = -1.0
+    assert storage_free(Kind.ARTIFACTS, actor="ada").n_objects == 0
+    assert not Artifact.objects.exists()
+    assert all(store().exists(each.files[0]) for each in built), "they are orphans from here on"
