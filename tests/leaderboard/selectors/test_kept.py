@@ -15,6 +15,7 @@ MEASURES = {"npr": (0.02, -0.02), "durall-spectrum": (0.10, 0.01), "cifake-cnn":
 
 @pytest.fixture
 def continual(world: World) -> Benchmark:
+    RunTransfer.objects.all().delete()
     for run in Run.objects.filter(submission__name__in=MEASURES):
         forgetting, backward = MEASURES[run.submission.name]
         RunTransfer.objects.create(run=run, forgetting=forgetting, backward=backward, forward=0.1)
@@ -68,3 +69,9 @@ def test_it_costs_one_query(continual: Benchmark, world: World, django_assert_ma
     with django_assert_max_num_queries(20) as with_them:
         leaderboard(continual, None)
     assert len(with_them) == len(without) + 1
+
+
+def test_a_run_that_is_scored_has_its_transfer(world: World) -> None:
+    """Averages and transfer are written together, so a board never has one without the other."""
+    scored = Run.objects.filter(scores__period="next", scores__value__isnull=False)
+    assert RunTransfer.objects.filter(run__in=scored, forgetting__isnull=False).count() == scored.count() > 0
