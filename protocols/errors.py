@@ -252,6 +252,12 @@ _add(
     "The batch archive is not a readable zip or tar of images.",
     "Pack images under train/ and eval/ (or flat) in a zip or tar.",
 )
+_add(
+    _M,
+    "batch_dataset",
+    "A saved dataset in the batch can't be read, or holds no images.",
+    "Save it with `save_to_disk` and an Image column whose bytes are embedded.",
+)
 _add(_M, "batch_empty", "No usable image is left in the batch.", "Read the report of rejected images.")
 _add(_M, "image_broken", "The file is no image that can be decoded.", "Remove it or export it again.")
 _add(_M, "image_too_large", "The image has more pixels or bytes than the server accepts.", "Scale it down.")

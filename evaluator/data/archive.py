@@ -1,12 +1,14 @@
 """Reading an uploaded archive of images: a zip, a tar or a gzipped tar, from anywhere.
 
-Nothing is unpacked to disk and no name in it is used as a path. One pass over the headers refuses
+Nothing is unpacked to disk but the Arrow files of saved datasets, one at a time in a scratch
+folder, and no name in it is used as a path. One pass over the headers refuses
 what no honest archive holds, before any image is decoded.
 """
 
 from __future__ import annotations
 
 import gzip
+import io
 import stat
 import struct
 import tarfile
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from evaluator.data.decode import LIMITS
+from evaluator.data.saved import MAX_JSON_BYTES, SavedDatasets, saved_images, saved_split, speaks
 from evaluator.data.sources import SourceFile, printable, split_from_path
 from protocols.errors import DataError
 
@@ -50,31 +53,48 @@ class _Member:
     size_bytes: int
     is_folder: bool
     is_plain: bool
-    read: Callable[[int], bytes]
+    open: Callable[[], IO[bytes]]
 
 
 class ArchiveFiles:
-    """The files of an archive, read one after another; ``len`` is their number.
+    """The files of an archive, read one after another; ``len`` is about their number.
 
-    Hidden files and what macOS adds are left out. Iterating raises
-    ``DataError('batch_archive')`` where the archive turns out to be damaged.
+    Hidden files and what macOS adds are left out. Of a saved dataset the images are files; how many
+    there are is not known before they are read. Iterating raises ``DataError``: ``batch_archive``
+    where the archive turns out to be damaged, ``batch_dataset`` where a dataset does.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._count = sum(1 for _ in self._checked())
-        if not self._count:
+        self._saved = SavedDatasets()
+        sizes = {}
+        for member in self._checked():
+            if speaks(member.name) and member.size_bytes <= MAX_JSON_BYTES:
+                self._saved.note(member.name, _content(member, MAX_JSON_BYTES))
+            sizes[member.name] = member.size_bytes
+        plain = sum(not self._saved.is_beside(name) for name in sizes)
+        saved = [(name, size) for name, size in sizes.items() if self._saved.is_data(name)]
+        if not plain and not saved:
             raise DataError("batch_empty", "There is no file in the archive.")
+        self._count = plain + min(self._saved.about(saved), MAX_FILES)
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[SourceFile]:
+        n_rows = n_bytes = 0
         for member in self._checked():
-            with _damage():
+            if self._saved.is_data(member.name):
+                split = saved_split(member.name)
+                with _damage(), member.open() as file:
+                    images = saved_images(file, MAX_FILES - n_rows, MAX_UNPACKED_BYTES - n_bytes)
+                    for row, image in enumerate(images):
+                        n_rows, n_bytes = n_rows + 1, n_bytes + len(image)
+                        yield SourceFile(printable(f"{member.name}[{row}]"), image, split)
+            elif not self._saved.is_beside(member.name):
                 # One byte more than is allowed, so that the decoder refuses what is larger.
-                content = member.read(LIMITS.max_bytes + 1)
-            yield SourceFile(printable(member.name), content, split_from_path(member.name))
+                content = _content(member, LIMITS.max_bytes + 1)
+                yield SourceFile(printable(member.name), content, split_from_path(member.name))
 
     def _checked(self) -> Iterator[_Member]:
         unpacked_bytes = 0
@@ -96,6 +116,7 @@ class ArchiveFiles:
 def archive_files(path: Path) -> ArchiveFiles:
     """The images in a zip, tar or gzipped tar, split by a folder ``train`` or ``eval`` if there is one.
 
+    They are plain files, or the rows of datasets as Hugging Face's ``save_to_disk`` writes them.
     Raises ``DataError``: ``batch_archive`` for anything else, for members outside, links and
     devices, encryption, too many files or bytes; ``batch_empty`` when there is no file.
     """
@@ -134,12 +155,11 @@ def _zip_members(path: Path) -> Iterator[_Member]:
                 raise DataError("batch_archive", "The zip is compressed in another way than deflate.")
             kind = stat.S_IFMT(info.external_attr >> 16)
 
-            def read(size: int, info: zipfile.ZipInfo = info) -> bytes:
-                with archive.open(info) as member:
-                    return _read(member, size)
+            def opened(info: zipfile.ZipInfo = info) -> IO[bytes]:
+                return archive.open(info)
 
             name = info.filename.replace("\\", "/")
-            yield _Member(name, info.file_size, info.is_dir(), kind in (0, stat.S_IFREG), read)
+            yield _Member(name, info.file_size, info.is_dir(), kind in (0, stat.S_IFREG), opened)
 
 
 def _tar_members(path: Path, *, compressed: bool) -> Iterator[_Member]:
@@ -154,19 +174,19 @@ def _tar_members(path: Path, *, compressed: bool) -> Iterator[_Member]:
             # tarfile would keep every header that it has seen.
             archive.members = []  # type: ignore[attr-defined]
 
-            def read(size: int, info: tarfile.TarInfo = info) -> bytes:
-                member = archive.extractfile(info)
-                return _read(member, size) if member else b""
+            def opened(info: tarfile.TarInfo = info) -> IO[bytes]:
+                return archive.extractfile(info) or io.BytesIO()
 
-            yield _Member(info.name.replace("\\", "/"), info.size, info.isdir(), info.isreg(), read)
+            yield _Member(info.name.replace("\\", "/"), info.size, info.isdir(), info.isreg(), opened)
 
 
-def _read(file: IO[bytes], size: int) -> bytes:
-    """At most ``size`` bytes of ``file``."""
+def _content(member: _Member, size: int) -> bytes:
+    """At most ``size`` bytes of a member."""
     chunks = []
-    while size > 0 and (chunk := file.read(min(size, CHUNK_BYTES))):
-        chunks.append(chunk)
-        size -= len(chunk)
+    with _damage(), member.open() as file:
+        while size > 0 and (chunk := file.read(min(size, CHUNK_BYTES))):
+            chunks.append(chunk)
+            size -= len(chunk)
     return b"".join(chunks)
 
 

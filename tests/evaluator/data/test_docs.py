@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.data import archive, decode, pool
+from evaluator.data import archive, audit, contact_sheet, decode, pool
+from evaluator.data.alignment import NEAR
 from evaluator.data.datasets import FILE_ROWS, dataset_info
-from evaluator.data.fingerprints import NEAR_BITS
+from evaluator.data.fingerprints import THUMBNAIL_SIDE
 from evaluator.data.folder import COLUMNS
 from evaluator.data.ids import ID_DIGITS
 from evaluator.data.ingest import EVAL_SHARE, MAX_LISTED
+from evaluator.data.near import Place
+from evaluator.data.saved import SPLITS
+from evaluator.data.shortcuts import MIN_CLASS
 from protocols.contract import TRAIN_COLUMNS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
@@ -25,7 +29,14 @@ TEXT = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
         f"at most {decode.LIMITS.max_bytes // 2**20} MiB",
         f"{decode.LIMITS.max_pixels // 10**6} million pixels",
         f"at least {decode.LIMITS.min_side} pixels",
-        f"at most {NEAR_BITS} bits",
+        f"with at least {NEAR} is near",
+        f"thumbnail of {THUMBNAIL_SIDE}×{THUMBNAIL_SIDE} pixels",
+        *(f"`{place}`" for place in Place),
+        f"up to {audit.MAX_ORIGINALS:,} a class",
+        f"up to {audit.MAX_PARTICIPANTS:,} a class and split",
+        f"fewer than {MIN_CLASS} images",
+        f"up to {contact_sheet.COLUMNS * contact_sheet.ROWS} training images",
+        *(f"`{split}`" for split in SPLITS),
         f"more than {archive.MAX_FILES:,} members",
         f"{archive.MAX_UNPACKED_BYTES // 2**30} GiB unpacked",
         f"lists the first {MAX_LISTED:,}",
