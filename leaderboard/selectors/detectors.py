@@ -13,7 +13,7 @@ from leaderboard.selectors.estimates import Estimate, auroc
 from leaderboard.selectors.horizon import detector_horizon
 from leaderboard.selectors.steps import CONTAINER
 from leaderboard.selectors.timelines import Timeline, TimelineGenerator, shown_edition, timeline
-from protocols import continual
+from protocols.continual import Transfer, transfer
 from protocols.contract import Phase
 from protocols.horizon import Horizon
 from protocols.periods import Period
@@ -58,15 +58,6 @@ class GeneratorScores:
     after: Scores
     last: Scores
     prospective: bool | None = None
-
-
-@dataclass(frozen=True)
-class Transfer:
-    """See ``protocols.continual``, over each window's mean AUROC."""
-
-    forgetting: float | None
-    backward: float | None
-    forward: float | None
 
 
 @dataclass(frozen=True)
@@ -187,13 +178,8 @@ def _generator_scores(
 
 
 def _transfer(line: Timeline, units: dict[tuple[int, int], Scores]) -> Transfer:
-    windows = [[g.unit_id for g in window.generators] for window in line.windows if not window.is_open]
-    R = continual.window_matrix({key: scores.auroc.value for key, scores in units.items()}, windows)
-    return Transfer(
-        forgetting=continual.forgetting(R),
-        backward=continual.backward_transfer(R),
-        forward=continual.forward_transfer(R),
-    )
+    windows = [[g.unit_id for g in line.generators if g.window == k] for k in range(line.n_closed)]
+    return transfer({key: scores.auroc.value for key, scores in units.items()}, windows)
 
 
 def _costs(run_id: int) -> tuple[StepCost, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from leaderboard.models import EditionUnit, Run, RunTransfer, UnitScore
-from protocols import continual
+from protocols.continual import transfer
 
 
 def transfer_score(run: Run) -> RunTransfer:
@@ -26,13 +28,6 @@ def transfer_score(run: Run) -> RunTransfer:
         (window, unit): auroc
         for window, unit, auroc in UnitScore.objects.filter(run=run).values_list("window", "unit", "roc_auc")
     }
-    R = continual.window_matrix(aurocs, windows)
-    transfer, _ = RunTransfer.objects.update_or_create(
-        run=run,
-        defaults={
-            "forgetting": continual.forgetting(R),
-            "backward": continual.backward_transfer(R),
-            "forward": continual.forward_transfer(R),
-        },
-    )
-    return transfer
+    kept = asdict(transfer(aurocs, windows))
+    row, _ = RunTransfer.objects.update_or_create(run=run, defaults=kept)
+    return row

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.continual import backward_transfer, forgetting, forward_transfer, window_matrix
+from protocols.continual import (
+    Transfer,
+    backward_transfer,
+    forgetting,
+    forward_transfer,
+    transfer,
+    window_matrix,
+)
 
 # Rows: after training on window 0, 1, 2. Columns: scored on window 0, 1, 2.
 HAND_MADE = [
@@ -80,3 +87,23 @@ def test_a_windows_score_is_the_mean_over_its_generators() -> None:
     assert window_matrix(aurocs, [["a", "b"], ["c"]]) == [[pytest.approx(0.8), 0.5], [None, 0.6]]
     assert window_matrix(aurocs, [[], ["c"]]) == [[None, 0.5], [None, 0.6]]
     assert window_matrix({}, []) == []
+
+
+def test_a_window_that_nothing_is_scored_on_is_left_out() -> None:
+    # Window 1 was trained on and is gone: what remains is window 0, and window 2 met after it.
+    aurocs = {(k, j): HAND_MADE[k][j] for k in range(3) for j in (0, 2)}
+    assert transfer(aurocs, [[0], [], [2]]) == Transfer(
+        forgetting=pytest.approx(0.95 - 0.70),
+        backward=pytest.approx(0.70 - 0.90),
+        forward=pytest.approx(0.70 - 0.5),
+    )
+    assert transfer(aurocs, [[], [], []]) == Transfer(None, None, None)
+    # A score that is missing is another matter.
+    assert transfer(aurocs, [[0], [1], [2]]).forgetting is None
+
+
+def test_all_windows_together() -> None:
+    aurocs = {(k, j): HAND_MADE[k][j] for k in range(3) for j in range(3)}
+    assert transfer(aurocs, [[0], [1], [2]]) == Transfer(
+        forgetting(HAND_MADE), backward_transfer(HAND_MADE), forward_transfer(HAND_MADE)
+    )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from statistics import fmean
+
 import pytest
 from django.utils import timezone
 
@@ -49,3 +51,23 @@ def test_a_withdrawn_generator_counts_no_more(world: World) -> None:
     assert after.forgetting < before.forgetting - 0.05
     report = detector(world.succeeded[1].pk, None)
     assert after.forgetting == pytest.approx(report.transfer.forgetting)
+
+
+def test_a_window_that_is_withdrawn_as_a_whole_is_left_out(world: World) -> None:
+    """The windows after it keep their numbers: the matrix has a row for every training there was."""
+    run = world.succeeded[1].runs.get()
+    Generator.objects.filter(windows__index=1).update(withdrawn_at=timezone.now())
+    kept = transfer_score(run)
+    assert None not in (kept.forgetting, kept.backward, kept.forward)
+    report = detector(world.succeeded[1].pk, None)
+    assert kept.forgetting == pytest.approx(report.transfer.forgetting)
+    assert kept.backward == pytest.approx(report.transfer.backward)
+    # By hand, from the windows that are left: 0 and 2 (3 is the last).
+    means = [
+        [
+            fmean(c.value for c, g in zip(row, report.timeline.generators, strict=True) if g.window == j)
+            for j in (0, 2, 3)
+        ]
+        for row in report.matrix
+    ]
+    assert kept.backward == pytest.approx(fmean([means[3][0] - means[0][0], means[3][1] - means[2][1]]))
