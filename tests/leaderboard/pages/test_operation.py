@@ -144,7 +144,10 @@ def test_without_a_token_only_this_machine_may_scrape(
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("shown", "status"),
-    [("Bearer s3cret", 200), ("Bearer wrong", 403), ("s3cret", 403), ("Bearer ", 403), ("", 403), ("Bearer é", 403)],
+    [
+        ("Bearer s3cret", 200),
+        *((wrong, 403) for wrong in ("Bearer wrong", "s3cret", "Bearer ", "", "Bearer é")),
+    ],
 )
 def test_with_a_token_whoever_shows_it_may_scrape_and_nobody_else(
     client: Client, settings: LazySettings, shown: str, status: int
