@@ -10,8 +10,8 @@ from statistics import median
 
 from django.db.models import Count, Min, Q
 
-from leaderboard.models import Benchmark, Generator, Step
-from leaderboard.selectors.contacts import Contacts, contacts_of
+from leaderboard.models import Benchmark, FirstContact, Generator, Step
+from leaderboard.selectors.contacts import contacts_of
 from leaderboard.selectors.entries import entries
 from leaderboard.selectors.timelines import newest_edition, shown_edition, timeline
 from protocols.states import BatchState, StepState
@@ -98,10 +98,7 @@ def arrivals(benchmark: Benchmark, *, limit: int | None = None) -> Arrivals:
     met = met_by_generator(benchmark, shown)
     return Arrivals(
         benchmark,
-        tuple(
-            Arrival(g, g.since, places.get(g.slug, Place()), met.get(g.pk, Met()))
-            for g in published
-        ),
+        tuple(Arrival(g, g.since, places.get(g.slug, Place()), met.get(g.pk, Met())) for g in published),
     )
 
 
@@ -120,13 +117,14 @@ def met_by_generator(benchmark: Benchmark, generators: Sequence[Generator]) -> d
         return {}
     ids = [generator.pk for generator in generators]
     found = [entry for entry in entries(edition, None) if not entry.is_private]
-    contacts = contacts_of(found, ids)
+    rows: dict[int, list[FirstContact]] = defaultdict(list)
+    for row in contacts_of(found, ids).values():
+        rows[row.generator_id].append(row)
     coming = _coming(benchmark, ids, [entry.submission_id for entry in found])
-    return {generator_id: _met(contacts, generator_id, coming[generator_id]) for generator_id in ids}
+    return {generator_id: _met(rows[generator_id], coming[generator_id]) for generator_id in ids}
 
 
-def _met(contacts: Contacts, generator_id: int, n_coming: int) -> Met:
-    rows = [row for (_, of), row in contacts.items() if of == generator_id]
+def _met(rows: Sequence[FirstContact], n_coming: int) -> Met:
     known = [row.roc_auc for row in rows if row.roc_auc is not None]
     return Met(
         n_met=len(rows),
