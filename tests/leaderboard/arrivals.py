@@ -27,7 +27,7 @@ from protocols.states import RunState, StepState
 from tests.leaderboard import factories
 from tests.leaderboard.world import N_IMAGES, N_WINDOWS, World
 
-REASON = "The originals are PNG alone.\nWhat detectors get is equalised, and the audit of it is at chance."
+REASON = "It draws squares alone, and all reals are wide.\nThere is no other way to get its images."
 
 
 def contact_sheet(columns: int = 8, rows: int = 3, side: int = 96) -> str:
@@ -58,7 +58,10 @@ def audit(*, exceeds: bool) -> dict[str, Any]:
     return {
         "version": 1,
         "bound": 0.7,
-        "views": {"originals": view(0.983 if exceeds else 0.524), "participants": view(0.507)},
+        "views": {
+            "originals": view(0.983 if exceeds else 0.524),
+            "participants": view(0.812 if exceeds else 0.507),
+        },
         "exceeds": exceeds,
         "reason": "",
         "distributions": {},

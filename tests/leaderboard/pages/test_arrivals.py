@@ -265,13 +265,20 @@ class TestGenerator:
         show(generator_of(world, "lanczos-3"))
         html = read(client, page_of("lanczos-3"))
         assert "On the files as they came: AUROC <b>0.983</b>" in html
-        assert "On what detectors get: AUROC <b>0.507</b>" in html
+        assert "On what detectors get: AUROC <b>0.812</b>" in html
         assert "beyond the bound" in html
         assert "<br>".join(REASON.split("\n")) in html
         Batch.objects.filter(generator__slug="flow-2").update(audit=audit(exceeds=False))
         html = read(client, page_of("flow-2"))
         assert "within the bound" in html
         assert "beyond" not in html
+        # The bound is on what detectors get: where that is unknown, nothing is within it.
+        half = audit(exceeds=False)
+        half["views"]["participants"], half["reasons"] = None, {"participants": "There are fewer than 20."}
+        Batch.objects.filter(generator__slug="flow-2").update(audit=half)
+        html = read(client, page_of("flow-2"))
+        assert "could not be measured. There are fewer than 20." in html
+        assert "within the bound" not in html
 
     @pytest.mark.parametrize(
         "content",
