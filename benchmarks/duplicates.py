@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from evaluator.data.alignment import similarity
-from evaluator.data.duplicates import Floats, Match, descriptors, near_duplicates
+from evaluator.data.alignment import Floats, similarity
+from evaluator.data.duplicates import Match, descriptors, near_duplicates
 from evaluator.data.fingerprints import Pixels, thumbnail
 from evaluator.data.pool import cpus
 from tests.evaluator.data.planted import CROPS, version

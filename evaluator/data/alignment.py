@@ -28,8 +28,9 @@ _MAX_SHIFT = 0.14
 _MAX_STRETCH = 0.16
 _MAX_STEP = 0.06
 # First on quarter-size thumbnails, which most pairs do not survive.
-_COARSE_STEPS = 3
-_COARSE_NEAR = 0.85
+_COARSE_STEPS = 2
+_COARSE_DETAIL = (0.5, 2.0)
+_COARSE_NEAR = 0.7
 _FINE_BLURS = (1.0, 1.0, 0.7)
 # The detail: from about 1 to 6 pixels of a thumbnail. A picture that has less contrast in it than
 # one grey level (a blank page, a clear sky) has no detail to compare.
@@ -56,11 +57,13 @@ def _similarity(first: Floats, second: Floats) -> Floats:
     warps = _identity(len(first))
     for _ in range(_COARSE_STEPS):
         warps = _step(small, other, warps)
-    alike = np.flatnonzero(_correlation(small, other, warps, detail=None) >= _COARSE_NEAR)
+    alike = np.flatnonzero(_correlation(small, other, warps, _COARSE_DETAIL) >= _COARSE_NEAR)
+    if not alike.size:
+        return result
     first, second, warps = first[alike], second[alike], warps[alike]
     for sigma in _FINE_BLURS:
         warps = _step(_blurred(first, sigma), _blurred(second, sigma), warps)
-    result[alike] = _correlation(first, second, warps, detail=_DETAIL)
+    result[alike] = _correlation(first, second, warps, _DETAIL)
     return result
 
 
@@ -116,12 +119,11 @@ def _sampling(side: int, shift: Floats, stretch: Floats) -> tuple[Floats, Floats
     return weights, inside
 
 
-def _correlation(target: Floats, moving: Floats, warps: Floats, detail: tuple[float, float] | None) -> Floats:
-    """Of the two pictures where both have pixels; of their ``detail`` (two blurs) where it is given."""
+def _correlation(target: Floats, moving: Floats, warps: Floats, detail: tuple[float, float]) -> Floats:
+    """Of what lies between the two blurs of ``detail``, where both pictures have pixels."""
     moved, weight = _warp(moving, warps)
-    if detail is not None:
-        target = _blurred(target, detail[0]) - _blurred(target, detail[1])
-        moved = _blurred(moved, detail[0]) - _blurred(moved, detail[1])
+    target = _blurred(target, detail[0]) - _blurred(target, detail[1])
+    moved = _blurred(moved, detail[0]) - _blurred(moved, detail[1])
     size = np.maximum(weight.sum((1, 2)), 1)
     target = (target - ((target * weight).sum((1, 2)) / size)[:, None, None]) * weight
     moved = (moved - ((moved * weight).sum((1, 2)) / size)[:, None, None]) * weight

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from evaluator.data.alignment import NEAR, Floats, similarity
 from evaluator.data.fingerprints import THUMBNAIL_SIDE, Pixels
@@ -86,6 +87,12 @@ def near_duplicates(
 
 def _candidates(vectors: Floats, known: Floats, first: int | None) -> tuple[Rows, Rows]:
     """Pairs (row of ``vectors``, row of ``known``); ``first`` is the row of ``known`` that is row 0 too."""
+    # The blocks are too small for several threads, which then wait for each other.
+    with threadpool_limits(1):
+        return _nearest(vectors, known, first)
+
+
+def _nearest(vectors: Floats, known: Floats, first: int | None) -> tuple[Rows, Rows]:
     bounds = np.full(len(vectors), _NEAR_DESCRIPTOR, dtype=np.float32)
     found: list[tuple[Rows, Rows, Floats]] = []
     n_found = 0
