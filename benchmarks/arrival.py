@@ -57,7 +57,7 @@ def measure(n_detectors: int) -> None:
 
     call_command("migrate", verbosity=0)
     # A message to a broker that is away costs its time-out, which is not what is measured.
-    queue.send_wake_up = lambda count=1: True
+    queue.send_wake_up = lambda *_: True
     steps._run_container = recorded
     benchmark = make_world(N_GENERATORS, generators_per_window=4)
     began = time.perf_counter()
@@ -76,7 +76,8 @@ def measure(n_detectors: int) -> None:
     batch_publish(batch, actor="benchmark")
     published_s = time.perf_counter() - began
     queued = Step.objects.filter(state="ready").count()
-    print(f"published: {queued} steps created ({Step.objects.count() - known}) and queued in {published_s:.2f} s")
+    created = Step.objects.count() - known
+    print(f"published: {created} steps created and {queued} of them queued in {published_s:.2f} s")
     recorded.images = 0
     arrival = work_off()
     print(f"{'':28} {'steps':>6} {'median':>9} {'together':>10} {'images':>10}")
@@ -136,7 +137,7 @@ def work_off() -> list[float]:
         seconds.append(time.perf_counter() - began)
 
 
-def recorded(step: Any, lease: Any, worker: Any, folder: Path, *, n_images: int) -> None:
+def recorded(step: Any, _lease: Any, _worker: Any, folder: Path, *, n_images: int) -> None:
     """What a container would leave: a state that names its window, or a score for every image."""
     from datasets import load_from_disk
 

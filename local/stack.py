@@ -94,6 +94,7 @@ def stack(home: Path, *, port: int = 8000, workers: int = 1, say: Say = print) -
         env = parts.enter_context(environment(home))
         engine = parts.enter_context(container_engine(home / "engine", say))
         env["DOCKER_HOST"] = engine.docker_host
+        env.setdefault("SITE_URL", f"http://127.0.0.1:{port}")
         for command in (["migrate", "--no-input"], ["collectstatic", "--no-input"]):
             _manage(command, env, home / "logs" / "set-up.log")
         parts.callback(_remove_containers, env)

@@ -1,9 +1,9 @@
 """How well a classifier tells fakes from reals that sees numbers about the files and never a pixel.
 
-Gradient-boosted trees (Friedman 2001; scikit-learn's histogram version, which takes missing values
-as such), stratified 5-fold cross-validation: an image is scored by a model that has not seen it.
-The AUROC is the mean over the folds, and its 95 % interval DeLong's over images. That each fold has
-a model of its own adds spread that the interval does not have.
+Gradient-boosted trees (Friedman 2001; scikit-learn's histogram version), stratified 5-fold
+cross-validation: an image is scored by a model that has not seen it. The AUROC is the mean over the
+folds, and its 95 % interval DeLong's over images. That each fold has a model of its own adds spread
+that the interval does not have.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 FOLDS = 5
 # Of fewer images a class nothing can be learned that an interval would not swallow.
 MIN_CLASS = 20
+
+MISSING = -1.0
 
 _SEED = 2026
 # Small trees and many of them: the sets have some dozens to some thousands of rows.
@@ -98,6 +100,9 @@ def telling(samples: Sequence[Sample]) -> Telling | None:
 
 def _cross_validated(labels: NDArray[np.int64], columns: NDArray[np.float64]) -> Auroc:
     """The AUROC of images [n] with these columns [n, k], in the mean over the folds."""
+    # Numbers about files are never negative, so a tree can tell what is missing; given as missing, a
+    # column without any value would end the fit.
+    columns = np.where(np.isnan(columns), MISSING, columns)
     scores = np.zeros(len(columns))
     folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=_SEED).split(columns, labels))
     for train, test in folds:

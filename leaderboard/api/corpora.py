@@ -166,7 +166,7 @@ class ReleaseDateInput(ReasonInput):
 class GeneratorRedate(GeneratorAction):
     @extend_schema(request=ReleaseDateInput, responses=GeneratorOutput)
     def post(self, request: Request, corpus: str, slug: str) -> Response:
-        """Correct a release date. Closed windows change with the next edition that is cut anew. For maintainers."""
+        """Correct a release date; closed windows stay until an edition is cut anew. For maintainers."""
         generator = self.generator(request, corpus, slug)
         data = ReleaseDateInput.parse(request)
         return Response(GeneratorOutput(generator_redate(generator, actor=request.user, **data)).data)

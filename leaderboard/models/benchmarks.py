@@ -94,7 +94,9 @@ class Edition(models.Model):
     number = models.PositiveIntegerField()
     manifest_hash = models.CharField(max_length=64)
     frontier = models.DateField()
-    units = models.ManyToManyField("Unit", through="EditionUnit", related_name="editions")
+    units: models.ManyToManyField[Unit, EditionUnit] = models.ManyToManyField(
+        "Unit", through="EditionUnit", related_name="editions"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     opened_at = models.DateTimeField(null=True, blank=True)
     settled_at = models.DateTimeField(null=True, blank=True)
@@ -129,9 +131,9 @@ class Window(models.Model):
 class Unit(models.Model):
     """A generator's evaluation fakes with the reals paired with them.
 
-    It never changes. When a generator is published again with more images, the next
-    edition that is cut anew scores on a unit of a higher ``version``. ``manifest`` is the store key of the list: the order of its images (fakes, then
-    reals) is the order of every stored score array.
+    It never changes. When a generator is published again with more images, the next edition
+    that is cut anew scores on a unit of a higher ``version``. ``manifest`` is the store key of
+    the list: the order of its images (fakes, then reals) is the order of every stored score array.
     """
 
     benchmark = models.ForeignKey(Benchmark, on_delete=models.PROTECT, related_name="units")

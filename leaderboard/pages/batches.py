@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
@@ -20,6 +20,7 @@ from leaderboard.charts.figure import Figure
 from leaderboard.models import Batch, Corpus
 from leaderboard.pages.access import maintainers_only
 from leaderboard.pages.batch_forms import NewGenerator, OfGenerator, OfReals, Publication
+from leaderboard.pages.pictures import picture
 from leaderboard.pages.requests import HtmxRequest
 from leaderboard.selectors import batches as selectors
 from leaderboard.selectors import visible
@@ -28,7 +29,6 @@ from leaderboard.selectors.preview import publication_preview
 from leaderboard.services.corpora import batch_create, batch_submit
 from leaderboard.services.generators import generator_create
 from leaderboard.services.publication import batch_publish
-from leaderboard.store import store
 from protocols.errors import TidemarkError
 from protocols.states import BatchState
 
@@ -37,10 +37,6 @@ PER_PAGE = 50
 UPLOAD_CHUNK_BYTES = 8 * 2**20
 # The forms of the page of a new batch, by the name of the button that sends them.
 OF_GENERATOR, OF_NEW_GENERATOR, OF_REALS = "known", "new", "reals"
-
-# A contact sheet is one of these, whatever the store holds: nothing else is ever shown as a picture.
-PICTURES = ((b"\xff\xd8\xff", 0, "image/jpeg"), (b"WEBP", 8, "image/webp"))
-HEAD_BYTES = 12
 
 
 @dataclass(frozen=True)
@@ -172,26 +168,11 @@ def submit(request: HttpRequest, batch_id: uuid.UUID) -> HttpResponse:
 @require_safe
 @maintainers_only
 def contact_sheet(_request: HttpRequest, batch_id: uuid.UUID) -> HttpResponseBase:
-    """The picture of samples, from the store."""
+    """The picture of samples, from the store: for maintainers, and to be kept by nobody else."""
     key = get_object_or_404(Batch, pk=batch_id).contact_sheet
-    if not key or not store().exists(key):
+    if not key:
         raise Http404("This batch has no contact sheet.")
-    with store().path(key).open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    kind = next((kind for magic, at, kind in PICTURES if head[at : at + len(magic)] == magic), None)
-    if kind is None:
-        raise Http404("The contact sheet is no picture.")
-    return FileResponse(
-        store().path(key).open("rb"),
-        content_type=kind,
-        headers={
-            # What strangers drew: shown as a picture, never as a page, and to nobody else.
-            "Content-Security-Policy": "default-src 'none'; sandbox",
-            "Content-Disposition": "inline",
-            "Cross-Origin-Resource-Policy": "same-origin",
-            "Cache-Control": "private, max-age=3600",
-        },
-    )
+    return picture(key, cache_control="private, max-age=3600")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
-from uuid import UUID
 
 from django.db.models import Count, Q
 
@@ -18,6 +17,7 @@ from leaderboard.models import (
     Submission,
     TrainingMode,
 )
+from leaderboard.selectors.contacts import contacts_of
 from leaderboard.selectors.entries import Entry, entries
 from leaderboard.selectors.estimates import Estimate, auroc
 from leaderboard.selectors.kept import Kept, kept_by_run
@@ -175,14 +175,14 @@ def first_contact(benchmark: Benchmark, user: object) -> ContactMap:
         return ContactMap(benchmark, None)
     line = timeline(edition)
     found = entries(shown, user)
-    contacts = _contacts(line, found)
+    contacts = contacts_of(found, [generator.generator_id for generator in line.generators])
     met = {generator_id for _, generator_id in contacts}
     known = {submission_id for submission_id, _ in contacts}
     generators = tuple(g for g in line.generators if g.window or g.generator_id in met)
 
     def row(entry: Entry) -> ContactRow:
         keys = [(entry.submission_id, g.generator_id) for g in generators]
-        return ContactRow(entry, tuple(contacts.get(key, Contact()) for key in keys))
+        return ContactRow(entry, tuple(_contact(contacts.get(key)) for key in keys))
 
     return ContactMap(
         benchmark,
@@ -193,22 +193,12 @@ def first_contact(benchmark: Benchmark, user: object) -> ContactMap:
     )
 
 
-def _contacts(line: Timeline, found: list[Entry]) -> dict[tuple[UUID, int], Contact]:
-    """First contacts by submission and generator, with the seed of the run that stands on the board."""
-    seed_of = {entry.submission_id: entry.seed for entry in found}
-    rows = FirstContact.objects.filter(
-        submission__in=[entry.submission_id for entry in found],
-        generator__in=[generator.generator_id for generator in line.generators],
-    )
-    return {
-        (row.submission_id, row.generator_id): Contact(**asdict(auroc(row)), prospective=row.prospective)
-        for row in rows.order_by("-seed")
-        if seed_of[row.submission_id] in (None, row.seed)
-    }
+def _contact(row: FirstContact | None) -> Contact:
+    return Contact(**asdict(auroc(row)), prospective=row.prospective) if row else Contact()
 
 
 def benchmark_summaries(user: object) -> list[BenchmarkSummary]:
-    """Every benchmark with its leaders on the edition that is shown. Three queries, however many there are."""
+    """Every benchmark with its leaders on the edition that is shown. Always three queries."""
     benchmarks = list(Benchmark.objects.select_related("corpus").annotate(shown=SHOWN_EDITION))
     visible = Submission.objects.visible_to(user).filter(state=SubmissionState.ACCEPTED)
     n_entries: dict[int, int] = defaultdict(int)

@@ -2,7 +2,7 @@
 
 So they are exact whatever the number of web processes, and any of them may answer. Counts of
 requests are the business of the proxy or of gunicorn (``--statsd-host``): a process knows only its
-own (docs/decisions/0006-metrics-come-from-the-database.md).
+own (docs/decisions/0008-metrics-come-from-the-database.md).
 """
 
 from __future__ import annotations

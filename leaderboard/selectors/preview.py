@@ -172,16 +172,16 @@ def _few(batch: Batch, benchmark: Benchmark) -> list[str]:
     """Warnings where the batch is much smaller than what the benchmark has of other generators."""
     warnings = []
     for field, purpose in (("n_train", "training"), ("n_eval", "evaluation")):
-        others = [
-            row[f"n_{purpose}"]
-            for row in Batch.objects.filter(
+        others = list(
+            Batch.objects.filter(
                 corpus=benchmark.corpus_id, state=BatchState.PUBLISHED, generator__isnull=False
             )
             .exclude(generator=batch.generator)
             .order_by()
             .values("generator")
-            .annotate(n_training=Sum("n_train"), n_evaluation=Sum("n_eval"))
-        ]
+            .annotate(n_images=Sum(field))
+            .values_list("n_images", flat=True)
+        )
         own = getattr(batch, field)
         if others and own < FEW * median(others):
             effect = "detectors will learn less of it" if field == "n_train" else "intervals will be wide"

@@ -46,7 +46,10 @@ def batch_publish(batch: Batch, *, actor: object = SERVER, reason: str = "") -> 
             )
         if batch.generator and batch.generator.is_withdrawn:
             raise RequestError("conflict", f"{batch.generator.slug} was withdrawn.")
-        known = bool(batch.generator) and _is_published(batch.generator)
+        is_new = (
+            batch.generator is not None
+            and not batch.generator.batches.filter(state=BatchState.PUBLISHED).exists()
+        )
         move(
             batch,
             BatchState.PUBLISHED,
@@ -55,8 +58,14 @@ def batch_publish(batch: Batch, *, actor: object = SERVER, reason: str = "") -> 
             published_at=timezone.now(),
             publication_reason=reason.strip(),
         )
-        record(actor, Verb.BATCH_PUBLISHED, batch.origin, reason=reason, batch=str(batch.pk))
-        if batch.generator and not known:
+        record(
+            actor,
+            Verb.BATCH_PUBLISHED,
+            f"{batch.corpus.slug}/{batch.origin}",
+            reason=reason,
+            batch=str(batch.pk),
+        )
+        if batch.generator and is_new:
             for benchmark in batch.corpus.benchmarks.order_by("pk"):
                 arrive(benchmark, batch.generator, actor=actor)
                 tell_published(benchmark, batch.generator)
@@ -80,7 +89,3 @@ def arrive(benchmark: Benchmark, generator: Generator, *, actor: object = SERVER
             newcomer_join(target, unit)
         edition_extend(benchmark, actor=actor)
         return True
-
-
-def _is_published(generator: Generator) -> bool:
-    return generator.batches.filter(state=BatchState.PUBLISHED).exists()

@@ -104,7 +104,7 @@ def make_archive(client: DockerClient, base: str, path: Path, *, phases: str = "
 def make_world(
     n_generators: int = 4, *, mode: str = "cumulative", generators_per_window: int = 2, **train_budget: float
 ) -> Benchmark:
-    """A benchmark with windows of two generators (or more), ingested from real PNG files, its edition open."""
+    """A benchmark with windows of two generators (or more), ingested from PNG files, its edition open."""
     corpus = corpora.corpus_create(slug="world", name="World", simulated=True)
     reals = corpora.batch_create(corpus=corpus, real_source="camera")
     fill(reals, 2 * n_generators)

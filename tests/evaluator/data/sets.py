@@ -32,7 +32,9 @@ def build_sets(
 ) -> Sets:
     """Each generator's evaluation fakes with as many reals, in order; all training images in a window."""
     benchmark = Benchmark.objects.create(slug="b", name="B", corpus=corpus, degradation=degradation)
-    edition = Edition.objects.create(benchmark=benchmark, number=1, manifest_hash="0" * 64)
+    edition = Edition.objects.create(
+        benchmark=benchmark, number=1, manifest_hash="0" * 64, frontier=date(2020, 1, 1)
+    )
     sets = Sets()
     pool = batch_create(corpus=corpus, real_source="photographs")
     take(pool, reals)
