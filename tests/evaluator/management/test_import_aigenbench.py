@@ -124,7 +124,7 @@ def test_an_interrupted_import_goes_on_in_the_same_order(
 ) -> None:
     generators = mixed(4)
     folder = release(tmp_path / "r", generators, generators)
-    original = imports.ingest
+    original = imports.check_images
 
     def interrupted(batch: Batch, *args: object, **options: object) -> object:
         if batch.origin == "progan":
@@ -132,7 +132,7 @@ def test_an_interrupted_import_goes_on_in_the_same_order(
         return original(batch, *args, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(imports, "ingest", interrupted)
+        patch.setattr(imports, "check_images", interrupted)
         with pytest.raises(CommandError):
             run(folder)
     assert 0 < Image.objects.count() < 32
