@@ -19,6 +19,8 @@ from django.db.models import QuerySet, Value
 from django.db.models.functions import MD5, Concat
 from numpy.typing import NDArray
 
+from evaluator.data.encode import png_size
+from evaluator.data.evaluation import ensure_frozen
 from evaluator.data.jobs import Encoded, degraded
 from evaluator.data.pool import map_ordered
 from evaluator.data.progress import Progress, part
@@ -32,9 +34,12 @@ VERSION = 1
 # At most so many images of a class are looked at; for `participants` of each split.
 MAX_ORIGINALS = 2000
 MAX_PARTICIPANTS = 1000
+# Batches with more evaluation images are not frozen for an audit.
+MAX_FROZEN = 2000
 
 _SEED = "audit"
 _BINS = 12
+_FREEZING = 0.7
 _ORIGINALS, _PARTICIPANTS = "originals", "participants"
 
 Images = Sequence[Image]
@@ -113,7 +118,7 @@ def _originals(fakes: Images, reals: Images) -> Sample:
 def _participants(
     batch: Batch, split: Split, fakes: QuerySet[Image], reals: QuerySet[Image], progress: Progress
 ) -> Sample:
-    """Training images as they are stored, evaluation images degraded for the occasion."""
+    """Training images as they are stored, evaluation images degraded."""
     drawn = [_drawn(side.filter(split=split), MAX_PARTICIPANTS) for side in (fakes, reals)]
     images = [*drawn[0], *drawn[1]]
     labels = _labels(*drawn)
@@ -131,13 +136,31 @@ def _stored(images: Images) -> Iterator[Encoded]:
 
 
 def _degraded(images: Images, version: str, progress: Progress) -> Iterator[Encoded]:
-    """What freezing makes of them, without keeping it: most of the frozen images may not be there yet."""
-    shards = _shards(images)
-    pngs = ((shards[_shard_key(image)].png(image.shard_row), image.content_hash, version) for image in images)
+    """What containers get of evaluation images.
+
+    Batches of moderate size are frozen for good, since the first prediction needs that anyway and
+    the next audit too; of larger ones the images in question are degraded for the occasion.
+    """
+    batches = {image.batch.pk: image.batch for image in images}
+    small = [batch for batch in batches.values() if batch.n_eval <= MAX_FROZEN]
+    frozen = {}
+    for n, batch in enumerate(small):
+        share = part(progress, _FREEZING * n / len(small), _FREEZING * (n + 1) / len(small))
+        frozen[batch.pk] = Shard(store(), ensure_frozen(batch, version, share))
+    loose = [image for image in images if image.batch.pk not in frozen]
+    shards = _shards(loose)
+    pngs = ((shards[_shard_key(image)].png(image.shard_row), image.content_hash, version) for image in loose)
+    facts: dict[int, Encoded] = {}
     with closing(map_ordered(degraded, pngs)) as results:
-        for n, (_, facts) in enumerate(results, start=1):
-            progress(n / len(images), "auditing shortcuts: degrading evaluation images")
-            yield facts
+        for n, (image, (_, found)) in enumerate(zip(loose, results, strict=True), start=1):
+            progress(_FREEZING + (1 - _FREEZING) * n / len(loose), "auditing shortcuts: degrading images")
+            facts[image.pk] = found
+    for image in images:
+        if image.batch.pk in frozen:
+            png = frozen[image.batch.pk].png(image.shard_row)
+            yield Encoded(*png_size(png), len(png))
+        else:
+            yield facts[image.pk]
 
 
 def _degradation(batch: Batch) -> str:

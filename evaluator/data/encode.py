@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import cv2
 import numpy as np
 
@@ -28,3 +30,9 @@ def encode(pixels: Pixels) -> bytes:
 def decode_own(png: bytes) -> Pixels:
     """The pixels of a PNG made by :func:`encode`."""
     return np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR_RGB), dtype=np.uint8)
+
+
+def png_size(png: bytes) -> tuple[int, int]:
+    """Width and height of a PNG made by :func:`encode`, from its first chunk."""
+    width, height = struct.unpack_from(">II", png, 16)
+    return width, height

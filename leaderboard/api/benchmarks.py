@@ -12,8 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from leaderboard.api.auth import MaintainerOrReadOnly
+from leaderboard.api.auth import MaintainerOnly, MaintainerOrReadOnly
 from leaderboard.api.base import Input, created, named
+from leaderboard.api.corpora import PhaseCostOutput
 from leaderboard.models import (
     Benchmark,
     Closing,
@@ -26,6 +27,7 @@ from leaderboard.models import (
 )
 from leaderboard.selectors import visible
 from leaderboard.selectors.frontier import ahead
+from leaderboard.selectors.preview import edition_preview
 from leaderboard.services.benchmarks import benchmark_create
 from leaderboard.services.editions import edition_approve, edition_open
 
@@ -249,6 +251,32 @@ class EditionDetail(generics.GenericAPIView[Edition]):
         """An edition with its windows and their generators."""
         edition = get_object_or_404(visible.editions(), benchmark__slug=slug, number=number)
         return Response(EditionOutput(edition).data)
+
+
+class CutWindowOutput(serializers.Serializer[Any]):
+    index = serializers.IntegerField()
+    is_open = serializers.BooleanField()
+    kept = serializers.BooleanField(help_text="The present edition has it too, images and all.")
+    generators = WindowGenerator(many=True)
+
+
+class EditionPreviewOutput(serializers.Serializer[Any]):
+    benchmark = serializers.CharField(source="benchmark.slug")
+    is_new = serializers.BooleanField(help_text="False when the present edition would come out again.")
+    windows = CutWindowOutput(many=True)
+    n_detectors = serializers.IntegerField()
+    costs = PhaseCostOutput(many=True)
+    currency = serializers.CharField()
+
+
+class EditionPreviewView(APIView):
+    permission_classes = (MaintainerOnly,)
+
+    @extend_schema(responses=EditionPreviewOutput)
+    def get(self, request: Request, slug: str) -> Response:
+        """What cutting the windows anew would change, reuse and cost. For maintainers."""
+        benchmark = get_object_or_404(visible.benchmarks(), slug=slug)
+        return Response(EditionPreviewOutput(edition_preview(benchmark)).data)
 
 
 class ApprovalInput(Input):

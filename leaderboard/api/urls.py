@@ -4,7 +4,14 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.permissions import AllowAny
 
-from leaderboard.api.benchmarks import BenchmarkDetail, Benchmarks, EditionApprove, EditionDetail, Editions
+from leaderboard.api.benchmarks import (
+    BenchmarkDetail,
+    Benchmarks,
+    EditionApprove,
+    EditionDetail,
+    EditionPreviewView,
+    Editions,
+)
 from leaderboard.api.corpora import (
     BatchDetail,
     Batches,
@@ -71,6 +78,7 @@ core: list[URLPattern | URLResolver] = [
     path("benchmarks/", Benchmarks.as_view(), name="benchmarks"),
     path("benchmarks/<slug:slug>/", BenchmarkDetail.as_view(), name="benchmark"),
     path("benchmarks/<slug:slug>/editions/", Editions.as_view(), name="editions"),
+    path("benchmarks/<slug:slug>/editions/preview/", EditionPreviewView.as_view(), name="edition-preview"),
     path("benchmarks/<slug:slug>/editions/<int:number>/", EditionDetail.as_view(), name="edition"),
     path(
         "benchmarks/<slug:slug>/editions/<int:number>/approve/",

@@ -17,6 +17,7 @@ from django.views.decorators.vary import vary_on_headers
 from leaderboard.models import Edition
 from leaderboard.pages.access import maintainers_only
 from leaderboard.pages.requests import HtmxRequest
+from leaderboard.selectors import visible
 from leaderboard.selectors.desk import actions as log
 from leaderboard.selectors.desk.arrivals import arrivals as arrival_rows
 from leaderboard.selectors.desk.cost import Cost, CostReport, cost_report
@@ -52,7 +53,8 @@ class Approval(forms.Form):
 def desk(request: HtmxRequest) -> HttpResponse:
     """The front: the whole page, or just its live part when htmx polls."""
     template = "desk/_front.html" if request.htmx else "desk/front.html"
-    return render(request, template, {"front": front(), "here": "desk"})
+    context = {"front": front(), "benchmarks": visible.benchmarks(), "here": "desk"}
+    return render(request, template, context)
 
 
 @require_POST

@@ -29,7 +29,13 @@ from leaderboard.models import (
 from leaderboard.selectors.images import n_unpaired_reals
 from leaderboard.selectors.steps import CONTAINER
 from leaderboard.selectors.timelines import newest_edition
-from leaderboard.selectors.windows import closed_windows, published_dates, timeline_anew, timeline_extended
+from leaderboard.selectors.windows import (
+    closed_windows,
+    published_dates,
+    timeline_anew,
+    timeline_extended,
+    unchanged_windows,
+)
 from protocols.contract import Phase
 from protocols.states import BatchState, RunState
 
@@ -88,6 +94,62 @@ class Preview:
     benchmarks: tuple[BenchmarkPreview, ...]
     warnings: tuple[str, ...]
     blockers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CutWindow:
+    """A window as it would be cut; ``kept``: it is the same in the present edition, images and all."""
+
+    index: int
+    generators: tuple[Generator, ...]
+    kept: bool
+    is_open: bool
+
+
+@dataclass(frozen=True)
+class EditionPreview:
+    """The edition that would be cut anew over all that is published.
+
+    ``is_new`` is false when it is the present one. ``costs``: its training and scoring.
+    """
+
+    benchmark: Benchmark
+    windows: tuple[CutWindow, ...]
+    is_new: bool
+    n_detectors: int
+    costs: tuple[PhaseCost, ...]
+    currency: str
+
+    @property
+    def can_open(self) -> bool:
+        return self.is_new and any(not window.is_open for window in self.windows)
+
+
+def edition_preview(benchmark: Benchmark) -> EditionPreview:
+    """What cutting the windows anew would change, reuse and cost."""
+    times = timeline_anew(benchmark)
+    current = benchmark.editions.order_by("number").last()
+    kept = unchanged_windows(benchmark, current, times.closed)
+    generators = {generator.slug: generator for generator in benchmark.corpus.generators.all()}
+    parts = [*times.closed, *([times.open] if times.open else [])]
+    edition = newest_edition(benchmark)
+    work = _Work(benchmark, edition) if edition else None
+    return EditionPreview(
+        benchmark=benchmark,
+        windows=tuple(
+            CutWindow(
+                index=index,
+                generators=tuple(generators[slug] for slug in members),
+                kept=index < len(kept),
+                is_open=index == len(times.closed),
+            )
+            for index, members in enumerate(parts)
+        ),
+        is_new=current is None or not len(kept) == len(times.closed) == current.windows.count(),
+        n_detectors=work.n_detectors if work else 0,
+        costs=work.steps(times.closed, len(kept)) if work else (),
+        currency=settings.CURRENCY,
+    )
 
 
 def publication_preview(batch: Batch) -> Preview:
@@ -223,8 +285,13 @@ class _Work:
             n_same += 1
         return self.steps(closed, n_same, batch)
 
-    def steps(self, closed: Sequence[Sequence[str]], n_same: int, batch: Batch) -> tuple[PhaseCost, ...]:
-        """Training and scoring on the windows ``closed``, of which the first ``n_same`` are as they were."""
+    def steps(
+        self, closed: Sequence[Sequence[str]], n_same: int, batch: Batch | None = None
+    ) -> tuple[PhaseCost, ...]:
+        """Training and scoring on the windows ``closed``, of which the first ``n_same`` are as they were.
+
+        ``batch`` is counted as if it were published.
+        """
         images = self._images_of_windows(closed, n_same, batch)
         trainers = [run for run in self.runs if Phase.TRAIN in run.submission.phases]
         training = [
@@ -232,8 +299,9 @@ class _Work:
         ]
         # Old checkpoints meet what they have not met; new ones meet everything.
         n_new = len(closed) - n_same
-        every = self.unit_images + 2 * batch.n_eval
-        scoring = [self._predicting(run, n_new * every + n_same * 2 * batch.n_eval) for run in trainers]
+        unmet = 2 * batch.n_eval if batch else 0
+        images_predicted = n_new * (self.unit_images + unmet) + n_same * unmet
+        scoring = [self._predicting(run, images_predicted) for run in trainers]
         return (
             self._cost(Phase.TRAIN, len(training), len(trainers) * n_same, training),
             self._cost(
@@ -244,14 +312,16 @@ class _Work:
             ),
         )
 
-    def _images_of_windows(self, closed: Sequence[Sequence[str]], n_same: int, batch: Batch) -> list[int]:
+    def _images_of_windows(
+        self, closed: Sequence[Sequence[str]], n_same: int, batch: Batch | None
+    ) -> list[int]:
         """Training images of each window: as listed, or the fakes of its generators with as many reals."""
         fakes = dict(
             Generator.objects.filter(corpus=self.benchmark.corpus_id, batches__state=BatchState.PUBLISHED)
             .annotate(n=Sum("batches__n_train"))
             .values_list("slug", "n")
         )
-        if batch.generator:
+        if batch and batch.generator:
             fakes[batch.generator.slug] = fakes.get(batch.generator.slug, 0) + batch.n_train
         new = [2 * sum(fakes.get(slug, 0) for slug in window) for window in closed[n_same:]]
         return self._window_images[:n_same] + new

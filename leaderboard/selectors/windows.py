@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import date
 
-from leaderboard.models import Benchmark, Edition, Generator
+from leaderboard.models import Benchmark, Edition, Generator, Split, Window
+from leaderboard.selectors.images import published_rows
+from leaderboard.store import store
 from protocols.states import BatchState
 from protocols.timeline import Timeline, extend, split_closed_open
 
 Dates = Mapping[str, date]
+
+# How a training list calls its images.
+REAL, FAKE = 0, 1
 
 
 def published_dates(benchmark: Benchmark) -> dict[str, date]:
@@ -37,3 +43,23 @@ def timeline_extended(edition: Edition, dates: Dates | None = None) -> Timeline:
     benchmark = edition.benchmark
     chosen = published_dates(benchmark) if dates is None else dates
     return extend(closed_windows(edition), edition.frontier, chosen, benchmark.generators_per_window)
+
+
+def unchanged_windows(
+    benchmark: Benchmark, current: Edition | None, closed: Sequence[Sequence[str]]
+) -> list[Window]:
+    """The leading windows of the present edition that would be cut just so again, images and all."""
+    if current is None:
+        return []
+    published: dict[str, set[str]] = defaultdict(set)
+    for row in published_rows(benchmark, Split.TRAIN):
+        published[row.generator].add(row.content_hash)
+    kept = []
+    for window, members in zip(current.windows.prefetch_related("generators"), closed, strict=False):
+        if {generator.slug for generator in window.generators.all()} != set(members):
+            break
+        listed = {h for h, label, _ in store().read_json(window.manifest)["rows"] if label == FAKE}
+        if listed != set().union(*(published[slug] for slug in members)):
+            break
+        kept.append(window)
+    return kept

@@ -20,7 +20,7 @@ from leaderboard.models import (
     Window,
 )
 from leaderboard.selectors.images import published_rows
-from leaderboard.selectors.windows import timeline_anew, timeline_extended
+from leaderboard.selectors.windows import FAKE, REAL, timeline_anew, timeline_extended, unchanged_windows
 from leaderboard.services.audit import Verb, record
 from leaderboard.services.moves import SERVER
 from leaderboard.services.news import tell_opened
@@ -30,8 +30,6 @@ from leaderboard.store import store
 from protocols.allocation import sample_reals
 from protocols.errors import RequestError
 from protocols.states import SubmissionState
-
-REAL, FAKE = 0, 1
 
 # The store key of a window's training list, and how many images it names.
 Manifest = tuple[str, int]
@@ -64,7 +62,7 @@ def edition_open(benchmark: Benchmark, *, actor: object = SERVER) -> Edition:
             )
         current = benchmark.editions.last()
         units = units_ensure(benchmark, [slug for window in (*times.closed, times.open) for slug in window])
-        kept = _unchanged_windows(benchmark, current, times.closed)
+        kept = unchanged_windows(benchmark, current, times.closed)
         edition = _edition_make(benchmark, times.closed, units, kept, current)
         if edition.opened_at is None:
             _start(edition, actor)
@@ -194,23 +192,3 @@ def _window_manifests(
         listed += [[rows[n].content_hash, FAKE, rows[n].generator] for n in sorted(chosen)]
         result.append((store().put_json({"window": index, "rows": listed}), len(listed)))
     return result
-
-
-def _unchanged_windows(
-    benchmark: Benchmark, current: Edition | None, closed: Sequence[Sequence[str]]
-) -> list[Window]:
-    """The leading windows of the present edition that would be cut just so again, images and all."""
-    if current is None:
-        return []
-    published: dict[str, set[str]] = defaultdict(set)
-    for row in published_rows(benchmark, Split.TRAIN):
-        published[row.generator].add(row.content_hash)
-    kept = []
-    for window, members in zip(current.windows.prefetch_related("generators"), closed, strict=False):
-        if {generator.slug for generator in window.generators.all()} != set(members):
-            break
-        listed = {h for h, label, _ in store().read_json(window.manifest)["rows"] if label == FAKE}
-        if listed != set().union(*(published[slug] for slug in members)):
-            break
-        kept.append(window)
-    return kept

@@ -95,7 +95,7 @@ def test_a_batch_is_sealed_with_report_audit_and_contact_sheet(
         assert word in activities
 
 
-@pytest.mark.parametrize("when", ["decoding", "near duplicates", "contact sheet", "degrading"])
+@pytest.mark.parametrize("when", ["decoding", "near duplicates", "contact sheet", "degrading the"])
 def test_a_check_that_is_stopped_gives_the_batch_back(
     corpus: Corpus, upload: Callable[[Batch, int], None], when: str
 ) -> None:

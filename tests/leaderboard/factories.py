@@ -32,6 +32,7 @@ from leaderboard.models import (
     User,
     Window,
 )
+from leaderboard.store import store
 from protocols.contract import Phase
 from protocols.states import BatchState, RunState, StepState, SubmissionState
 
@@ -181,7 +182,8 @@ class WindowFactory(DjangoModelFactory[Window]):
 
     edition = factory.SubFactory(EditionFactory)
     index = factory.Sequence(lambda n: n)
-    manifest = store_key()
+    # A training list without images, which is there to be read.
+    manifest = factory.Sequence(lambda n: store().put_json({"window": n, "rows": []}))
     n_images = 160
 
     @factory.post_generation

@@ -11,12 +11,13 @@ import pytest
 from PIL import Image as Pillow
 from pytest_django.fixtures import Settings
 
+from evaluator.data import audit as audits
 from evaluator.data.audit import shortcut_audit
 from evaluator.data.evaluation import ensure_frozen
 from evaluator.data.jobs import degraded
 from evaluator.data.shards import Shard
 from evaluator.data.sources import SourceFile
-from leaderboard.models import Batch
+from leaderboard.models import Artifact, Batch
 from leaderboard.services.moves import move
 from leaderboard.store import Store
 from tests.evaluator.data.conftest import silent, take
@@ -172,7 +173,7 @@ def test_the_same_batch_has_the_same_audit_and_progress_grows(reals: Batch, fake
     first = shortcut_audit(batch, lambda share, activity: shares.append(share))
     assert shortcut_audit(batch, silent) == first
     assert shares == sorted(shares)
-    assert len(shares) > 2 * N
+    assert len(shares) > N
 
 
 def test_degraded_images_are_those_that_containers_get(fake_batch: NewBatch, objects: Store) -> None:
@@ -182,3 +183,16 @@ def test_degraded_images_are_those_that_containers_get(fake_batch: NewBatch, obj
     for row in range(len(shard)):
         facts = degraded((shard.png(row), shard.content_hash(row), "v2"))
         assert facts.size_bytes == frozen.size_bytes(row) == len(frozen.png(row))
+
+
+def test_large_batches_are_not_frozen_and_have_the_same_audit(
+    reals: Batch, fake_batch: NewBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = fake_batch("gan")
+    take(batch, files(1000))
+    monkeypatch.setattr(audits, "MAX_FROZEN", N - 1)
+    loose = shortcut_audit(batch, silent)
+    assert not Artifact.objects.filter(kind="frozen").exists()
+    monkeypatch.setattr(audits, "MAX_FROZEN", N)
+    assert shortcut_audit(batch, silent) == loose
+    assert Artifact.objects.filter(kind="frozen").count() == 2

@@ -226,6 +226,13 @@ CASES: list[Case] = [
         READ,
     ),
     (
+        "GET",
+        "benchmarks/<slug:slug>/editions/preview/",
+        lambda w: f"benchmarks/{BenchmarkFactory().slug}/editions/preview/",
+        nothing,
+        (401, 403, 403, 200),
+    ),
+    (
         "POST",
         "benchmarks/<slug:slug>/editions/<int:number>/approve/",
         lambda w: f"benchmarks/{w.benchmark.slug}/editions/{w.waiting_edition.number}/approve/",

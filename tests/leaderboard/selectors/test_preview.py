@@ -6,7 +6,7 @@ import pytest
 from django.conf import LazySettings
 
 from leaderboard.models import Batch, Benchmark, Closing, Corpus, Prediction, Step, Submission, Unit
-from leaderboard.selectors.preview import BenchmarkPreview, PhaseCost, publication_preview
+from leaderboard.selectors.preview import BenchmarkPreview, PhaseCost, edition_preview, publication_preview
 from leaderboard.services.editions import edition_open
 from leaderboard.services.publication import batch_publish
 from leaderboard.services.runs import run_create
@@ -145,3 +145,28 @@ def test_what_can_not_be_published_says_why(benchmark: Benchmark) -> None:
     found = publication_preview(batch)
     assert found.needs_reason
     assert "both sides" in found.warnings[0]
+
+
+def test_an_edition_that_is_cut_anew_is_shown_before_it_is_opened(benchmark: Benchmark) -> None:
+    same = edition_preview(benchmark)
+    assert not same.is_new
+    assert not same.can_open
+    assert [window.kept for window in same.windows] == [True, True]
+    publish(benchmark.corpus, "late", "2020-03-15")
+    shown = edition_preview(benchmark)
+    cut = [({g.slug for g in w.generators}, w.kept, w.is_open) for w in shown.windows]
+    assert cut == [({"g0", "g1"}, True, False), ({"g2", "late"}, False, False), ({"g3"}, False, True)]
+    assert shown.can_open
+    edition = edition_open(benchmark)
+    steps = Step.objects.filter(run__edition=edition)
+    for cost in shown.costs:
+        assert steps.filter(phase=cost.phase).count() == cost.n_steps + cost.n_reused
+    assert not edition_preview(benchmark).is_new
+
+
+def test_the_first_edition_needs_a_full_window() -> None:
+    benchmark = BenchmarkFactory(generators_per_window=2)
+    publish(benchmark.corpus, "g0", "2020-01-01")
+    assert not edition_preview(benchmark).can_open
+    publish(benchmark.corpus, "g1", "2020-02-01")
+    assert edition_preview(benchmark).can_open
