@@ -1,21 +1,22 @@
 """How well a classifier tells fakes from reals that sees numbers about the files and never a pixel.
 
-Gradient-boosted trees (Friedman 2001; scikit-learn's histogram version), stratified 5-fold
-cross-validation: an image is scored by a model that has not seen it. The AUROC is the mean over the
-folds, and its 95 % interval DeLong's over images. That each fold has a model of its own adds spread
-that the interval does not have.
+Gradient-boosted trees (Friedman 2001; scikit-learn), stratified 5-fold cross-validation: an image is
+scored by a model that has not seen it. The AUROC is the mean over the folds, and its 95 % interval
+DeLong's over images. That each fold has a model of its own adds spread that the interval does not have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.base import ClassifierMixin
+from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold
-from threadpoolctl import threadpool_limits
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils.class_weight import compute_sample_weight
 
 from protocols.delong import Auroc, Interval, delong_of, interval, weighted_mean
 from protocols.scores import ScoredImages
@@ -31,13 +32,13 @@ MIN_CLASS = 20
 MISSING = -1.0
 
 _SEED = 2026
-# Small trees and many of them: the sets have some dozens to some thousands of rows.
-_PARAMETERS = {
-    "max_iter": 60,
-    "learning_rate": 0.15,
+# Small trees and many of them: the sets have some dozens to some thousands of rows, for which exact
+# splits are several times as fast as histograms.
+_BOOSTED = {
+    "n_estimators": 40,
+    "learning_rate": 0.2,
     "max_leaf_nodes": 8,
     "min_samples_leaf": 10,
-    "early_stopping": False,
     "random_state": _SEED,
 }
 
@@ -85,36 +86,46 @@ def telling(samples: Sequence[Sample]) -> Telling | None:
     used = [sample for sample in samples if sample.is_enough]
     if not used:
         return None
-    # Threads cost such small sets more than they bring, above all beside other work.
-    with threadpool_limits(1):
-        estimates = [
-            _cross_validated(sample.labels, np.column_stack(list(sample.features.values())))
-            for sample in used
-        ]
-        alone = {name: [_alone(sample, name) for sample in used] for name in used[0].features}
+    estimates = [
+        _cross_validated(sample.labels, np.column_stack(list(sample.features.values()))) for sample in used
+    ]
+    alone = {name: [_alone(sample, name) for sample in used] for name in used[0].features}
     weights = [float(min(sample.n_fakes, sample.n_reals)) for sample in used]
     value, spread = _mean(estimates, weights)
     importance = {name: float(np.average(values, weights=weights)) for name, values in alone.items()}
     return Telling(value, spread, importance, sum(s.n_fakes for s in used), sum(s.n_reals for s in used))
 
 
-def _cross_validated(labels: NDArray[np.int64], columns: NDArray[np.float64]) -> Auroc:
+def _boosted() -> ClassifierMixin:
+    return GradientBoostingClassifier(**_BOOSTED)
+
+
+def _tree() -> ClassifierMixin:
+    """What one number alone can tell needs no more than a small tree, which is a hundred times as fast."""
+    return DecisionTreeClassifier(max_leaf_nodes=8, min_samples_leaf=10, random_state=_SEED)
+
+
+def _cross_validated(
+    labels: NDArray[np.int64],
+    columns: NDArray[np.float64],
+    make_model: Callable[[], ClassifierMixin] = _boosted,
+) -> Auroc:
     """The AUROC of images [n] with these columns [n, k], in the mean over the folds."""
-    # Numbers about files are never negative, so a tree can tell what is missing; given as missing, a
-    # column without any value would end the fit.
+    # Numbers about files are never negative, so a tree can tell what is missing.
     columns = np.where(np.isnan(columns), MISSING, columns)
     scores = np.zeros(len(columns))
     folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=_SEED).split(columns, labels))
     for train, test in folds:
         # Both classes weigh alike, whatever their numbers.
-        model = HistGradientBoostingClassifier(class_weight="balanced", **_PARAMETERS)
-        scores[test] = model.fit(columns[train], labels[train]).decision_function(columns[test])
+        weights = compute_sample_weight("balanced", labels[train])
+        model = make_model().fit(columns[train], labels[train], sample_weight=weights)
+        scores[test] = model.predict_proba(columns[test])[:, 1]
     return _mean_of_folds(labels, scores, folds)
 
 
 def _alone(sample: Sample, name: str) -> float:
     """How far above a guess the AUROC of one feature alone is."""
-    return max(0.0, _cross_validated(sample.labels, sample.features[name][:, None]).value - 0.5)
+    return max(0.0, _cross_validated(sample.labels, sample.features[name][:, None], _tree).value - 0.5)
 
 
 def _mean_of_folds(labels: NDArray[np.int64], scores: NDArray[np.float64], folds: Sequence[Fold]) -> Auroc:
