@@ -56,7 +56,7 @@ format: setup ## format the code and mend what can be mended by itself
 types: setup ## check the types
 	$(BIN)/mypy $(PACKAGES)
 
-bench: setup ## measure the platform's own cost per step and of staging
+bench: setup ## measure what steps, staging, an arrival and the search for duplicates cost
 	$(BIN)/python -m benchmarks
 
 browser: # what the tests drive besides: a browser, and curl for the commands of the README

@@ -183,9 +183,7 @@ def _warnings(batch: Batch) -> list[str]:
         warnings.append("There is no image for evaluation, so no detector can be scored on it.")
     if batch.n_train == 0:
         warnings.append("There is no image for training, so no detector will learn from it.")
-    across = sum(
-        1 for near in batch.report.get("near_duplicates", ()) if near["split"] != near["other_split"]
-    )
+    across = batch.report.get("n_near", {}).get("across", 0)
     if across:
         warnings.append(f"{across} near duplicates lie on both sides of training and evaluation.")
     return warnings

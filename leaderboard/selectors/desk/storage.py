@@ -24,6 +24,7 @@ from django.utils import timezone
 
 from leaderboard.models import (
     Artifact,
+    ArtifactKind,
     Batch,
     Checkpoint,
     Edition,
@@ -141,11 +142,14 @@ def unneeded_artifacts() -> list[Artifact]:
     needed.update(units.values_list("manifest", flat=True))
     predicted_on = predicted.values("run__edition__benchmark__corpus")
     needed.update(Batch.objects.filter(corpus__in=predicted_on).values_list("eval_shard", flat=True))
-    # A batch is compared with the thumbnails of all others of its corpus.
-    checked_in = Batch.objects.filter(state=BatchState.CHECKING).values("corpus")
-    shards = Batch.objects.filter(corpus__in=checked_in).values_list("train_shard", "eval_shard")
-    needed.update(key for row in shards for key in row)
-    return [artifact for artifact in Artifact.objects.all() if needed.isdisjoint(artifact.sources)]
+    # The next batch will be compared with the thumbnails of all images, which take long to make anew.
+    kept = Batch.objects.exclude(state=BatchState.REJECTED).values_list("train_shard", "eval_shard")
+    compared = set(chain.from_iterable(kept))
+    return [
+        artifact
+        for artifact in Artifact.objects.all()
+        if (compared if artifact.kind == ArtifactKind.THUMBNAILS else needed).isdisjoint(artifact.sources)
+    ]
 
 
 def needed_states() -> set[str]:
