@@ -129,15 +129,14 @@ def test_evaluation_sets_stay_while_a_prediction_of_their_benchmark_is_live(live
     assert not Artifact.objects.exists()
 
 
-def test_thumbnails_stay_while_a_batch_of_their_corpus_is_checked() -> None:
-    known, elsewhere = BatchFactory(), BatchFactory()
+def test_thumbnails_stay_for_the_next_comparison_and_go_with_a_batch_that_is_turned_down() -> None:
+    known, refused = BatchFactory(), BatchFactory(state=BatchState.CHECKING)
     needed = artifact("thumbnails", known.train_shard, files=[kept("thumbnails")])
-    artifact("thumbnails", elsewhere.train_shard, files=[kept("of another corpus")])
-    check = BatchFactory(corpus=known.corpus, state=BatchState.CHECKING, train_shard="", eval_shard="")
+    artifact("thumbnails", refused.train_shard, files=[kept("of a batch that is turned down")])
+    assert storage_free(Kind.ARTIFACTS, actor="ada").n_objects == 0
+    Batch.objects.filter(pk=refused.pk).update(state=BatchState.REJECTED)
     assert storage_free(Kind.ARTIFACTS, actor="ada").n_objects == 1
     assert list(Artifact.objects.all()) == [needed]
-    Batch.objects.filter(pk=check.pk).update(state=BatchState.REJECTED)
-    assert storage_free(Kind.ARTIFACTS, actor="ada").n_objects == 1
 
 
 def test_an_object_goes_with_the_last_row_that_names_it() -> None:
