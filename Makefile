@@ -30,7 +30,7 @@ lock: ## write requirements.lock anew from pyproject.toml, with the newest versi
 	build/lock/bin/pip install --quiet --disable-pip-version-check 'setuptools>=77' '.[dev]'
 	build/lock/bin/pip freeze --all --exclude tidemark --exclude pip > requirements.lock
 
-demo: setup ## run the whole benchmark on simulated images, or on CORPUS=DIR, and serve it (PORT=8000 WORKERS=1)
+demo: setup ## run the whole benchmark on simulated images, or on CORPUS=DIR, and serve it (PORT=8000 WORKERS=1 ARRIVALS=1)
 	@$(BIN)/python -m local.demo
 
 serve: setup ## serve this machine's Tidemark until Ctrl-C (PORT=8000 WORKERS=1)

@@ -17,7 +17,8 @@ def first_cells(document: str, heading: str) -> str:
 
 def test_every_setting_is_documented_and_every_documented_setting_exists() -> None:
     read = set(re.findall(r'env\.\w+\(\s*"(\w+)"', (ROOT / "leaderboard" / "settings.py").read_text()))
-    read |= set(re.findall(r'environ\.get\("(\w+)"\)', (ROOT / "local" / "serve.py").read_text()))
+    for file in ("serve.py", "demo.py"):
+        read |= set(re.findall(r'environ\.get\("(\w+)"\)', (ROOT / "local" / file).read_text()))
     assert set(re.findall(r"`(\w+)`", first_cells("docs/operate.md", "Settings"))) == read
 
 

@@ -160,6 +160,8 @@ def publication_preview(batch: Batch) -> Preview:
         blockers.append(f"The batch is {batch.state}; only a sealed one can be published.")
     if batch.generator and batch.generator.is_withdrawn:
         blockers.append(f"{batch.generator.name} was withdrawn: {batch.generator.withdrawal_reason}")
+    if batch.generator and batch.n_eval == 0:
+        blockers.append("There is no image for evaluation, so no detector could be scored on it.")
     previews = [_of_benchmark(batch, benchmark) for benchmark in benchmarks]
     for preview in previews:
         if preview.place == "open" and (missing := batch.n_eval - n_unpaired_reals(preview.benchmark)) > 0:
@@ -179,8 +181,6 @@ def publication_preview(batch: Batch) -> Preview:
 
 def _warnings(batch: Batch) -> list[str]:
     warnings = []
-    if batch.n_eval == 0:
-        warnings.append("There is no image for evaluation, so no detector can be scored on it.")
     if batch.n_train == 0:
         warnings.append("There is no image for training, so no detector will learn from it.")
     across = batch.report.get("n_near", {}).get("across", 0)

@@ -21,7 +21,8 @@ def units_ensure(benchmark: Benchmark, slugs: Sequence[str]) -> list[Unit]:
     The first units of a benchmark follow the official pairing over the whole split. A later
     generator takes reals that nobody has, so no earlier unit changes; one that was published
     again with more images gets a unit of the next version, for which its former reals are
-    free again. Raises ``DataError('not_enough_reals')``. The caller holds the benchmark's lock.
+    free again. Raises ``DataError``: ``not_enough_reals``, or ``batch_empty`` for a generator
+    without an evaluation image. The caller holds the benchmark's lock.
     """
     newest = {unit.generator.slug: unit for unit in _newest_first(benchmark)}
     rows = published_rows(benchmark, Split.EVAL)
@@ -33,6 +34,8 @@ def units_ensure(benchmark: Benchmark, slugs: Sequence[str]) -> list[Unit]:
     pairs = _official_pairs(benchmark, rows) if first else _late_pairs(benchmark, wanted, newest, fakes)
     generators = {generator.slug: generator for generator in benchmark.corpus.generators.all()}
     for slug in wanted:
+        if not fakes[slug]:
+            raise DataError("batch_empty", f"{slug} has no image for evaluation, so no score.")
         if not pairs.get(slug):
             raise DataError("not_enough_reals", f"No real image is left to pair with those of {slug}.")
         manifest = {

@@ -140,6 +140,8 @@ def test_few_images_and_missing_reals_are_pointed_out(benchmark: Benchmark) -> N
 def test_what_can_not_be_published_says_why(benchmark: Benchmark) -> None:
     batch = publish(benchmark.corpus, "new", "2020-09-01")
     assert "only a sealed one" in publication_preview(batch).blockers[0]
+    blind = publication_preview(seal(benchmark.corpus, "blind", "2020-11-01", n_eval=0))
+    assert "no image for evaluation" in blind.blockers[0]
     leaking = {"n_near": {"across": 1}}
     batch = seal(benchmark.corpus, "other", "2020-10-01", audit={"exceeds": True}, report=leaking)
     found = publication_preview(batch)

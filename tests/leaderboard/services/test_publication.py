@@ -345,6 +345,13 @@ def test_reals_that_are_short_refuse_the_publication_and_nothing_of_it_stays(cor
     assert not Action.objects.filter(detail__batch=str(batch.pk)).exists()
 
 
+def test_a_generator_without_evaluation_images_is_refused(benchmark: Benchmark) -> None:
+    edition_open(benchmark)
+    with pytest.raises(DataError) as caught:
+        batch_publish(seal(benchmark.corpus, "blind", "2020-09-01", n_eval=0), actor="ada")
+    assert caught.value.code == "batch_empty"
+
+
 def test_a_batch_beyond_the_audits_bound_needs_a_written_reason(corpus: Corpus) -> None:
     batch = seal(corpus, "biased", "2020-09-01", audit={"exceeds": True})
     with pytest.raises(RequestError) as caught:
