@@ -109,7 +109,7 @@ class BoardRowOutput(serializers.Serializer[Any]):
     kept = KeptOutput()
     windows = EstimateOutput(many=True, help_text="Next AUROC on windows 1, 2, … of the timeline.")
     cost_s = serializers.FloatField(
-        source="steps.cost_s", allow_null=True, help_text="Seconds in containers."
+        source="steps.cost_s", allow_null=True, help_text="Seconds in containers, with earlier editions."
     )
     progress = serializers.FloatField(source="steps.progress", help_text=FRACTION)
     n_done = serializers.IntegerField(source="steps.n_done", help_text="Steps that have succeeded.")
@@ -268,7 +268,9 @@ class DetectorOutput(serializers.Serializer[Any]):
         child=serializers.DateField(), help_text="The newest release trained on by the end of each window."
     )
     horizon = HorizonOutput(allow_null=True)
-    cost_s = serializers.FloatField(allow_null=True, help_text="Seconds in containers, all steps.")
+    cost_s = serializers.FloatField(
+        allow_null=True, help_text="Seconds in containers so far, with earlier editions."
+    )
     costs = StepCostOutput(many=True)
 
 

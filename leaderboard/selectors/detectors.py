@@ -11,7 +11,7 @@ from leaderboard.selectors.contacts import contacts_of
 from leaderboard.selectors.entries import Entry, entries
 from leaderboard.selectors.estimates import Estimate, auroc
 from leaderboard.selectors.horizon import detector_horizon
-from leaderboard.selectors.steps import CONTAINER
+from leaderboard.selectors.steps import CONTAINER, RunSteps, steps_of_runs
 from leaderboard.selectors.timelines import Timeline, TimelineGenerator, shown_edition, timeline
 from protocols.continual import Transfer, transfer
 from protocols.contract import Phase
@@ -76,7 +76,8 @@ class StepCost:
 class Detector:
     """``matrix[k][j]``: the AUROC on ``timeline.generators[j]`` after training on window k.
 
-    ``frontiers[k]``: the newest release date that was trained on by then.
+    ``frontiers[k]``: the newest release date that was trained on by then. ``costs`` are the steps
+    of this edition; ``cost_s`` counts the editions before it too, whose results are reused.
     """
 
     submission: Submission
@@ -90,9 +91,10 @@ class Detector:
     frontiers: tuple[date, ...] = ()
     horizon: Horizon | None = None
     costs: tuple[StepCost, ...] = ()
+    cost_s: float | None = None
 
     @property
-    def cost_s(self) -> float | None:
+    def edition_cost_s(self) -> float | None:
         known = [cost.container_s for cost in self.costs if cost.container_s is not None]
         return sum(known) if known else None
 
@@ -152,6 +154,7 @@ def detector(submission_id: uuid.UUID, user: object) -> Detector | None:
         frontiers=frontiers,
         horizon=horizon,
         costs=_costs(entry.run_id),
+        cost_s=steps_of_runs([entry.run_id]).get(entry.run_id, RunSteps()).cost_s,
     )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import Avg, Count, FloatField, Q, Sum
+from django.db.models import Avg, Count, FloatField, OuterRef, Q, Subquery, Sum
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 
-from leaderboard.models import Step
+from leaderboard.models import Run, Step
 from protocols.states import StepState
 
 # The part of a step's timings that the container itself took, in seconds.
@@ -17,7 +17,11 @@ CONTAINER = "container"
 
 @dataclass(frozen=True)
 class RunSteps:
-    """``cost_s``: container time; ``None`` when no step has run. ``progress``: share done, 0 to 1."""
+    """``cost_s``: container seconds, ``None`` when no step has run. ``progress``: share done, 0 to 1.
+
+    The cost is what the detector took with this seed so far: on the run's edition and on those
+    before it, whose results are reused.
+    """
 
     cost_s: float | None = None
     progress: float = 0.0
@@ -27,17 +31,21 @@ class RunSteps:
 
 def steps_of_runs(run_ids: list[int]) -> dict[int, RunSteps]:
     """One query over the steps of these runs; a run without steps is absent."""
-    rows = (
-        Step.objects.filter(run__in=run_ids)
-        .order_by()
-        .values("run_id")
-        .annotate(
-            cost=Sum(Cast(KeyTextTransform(CONTAINER, "timings"), FloatField())),
-            share=Avg("progress"),
-            done=Count("id", filter=Q(state=StepState.SUCCEEDED)),
-            total=Count("id"),
-        )
+    earlier = Step.objects.filter(
+        run__submission=OuterRef("submission"),
+        run__seed=OuterRef("seed"),
+        run__edition__number__lte=OuterRef("edition__number"),
+    )
+    seconds = Sum(Cast(KeyTextTransform(CONTAINER, "timings"), FloatField()))
+    cost = earlier.order_by().values("run__submission").annotate(total=seconds).values("total")
+    runs = Run.objects.filter(pk__in=run_ids).annotate(
+        cost=Subquery(cost),
+        share=Avg("steps__progress"),
+        n_done=Count("steps", filter=Q(steps__state=StepState.SUCCEEDED)),
+        n_steps=Count("steps"),
     )
     return {
-        row["run_id"]: RunSteps(row["cost"], row["share"] or 0.0, row["done"], row["total"]) for row in rows
+        pk: RunSteps(cost, share or 0.0, n_done, n_steps)
+        for pk, cost, share, n_done, n_steps in runs.values_list("pk", "cost", "share", "n_done", "n_steps")
+        if n_steps
     }

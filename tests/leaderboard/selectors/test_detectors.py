@@ -87,5 +87,5 @@ def test_an_accepted_detector_without_a_run_has_an_empty_report(world: World) ->
 
 
 def test_queries_are_constant(world: World, django_assert_num_queries) -> None:
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(14):
         detector(world.succeeded[0].pk, VISITOR)

@@ -27,6 +27,7 @@ from leaderboard.models import (
     Submission,
     Unit,
 )
+from leaderboard.selectors.steps import steps_of_runs
 from leaderboard.services import leases, runs
 from leaderboard.services.editions import edition_approve, edition_open
 from leaderboard.services.generators import generator_redate, generator_withdraw
@@ -186,6 +187,23 @@ def test_the_window_closes_when_it_is_full_and_nothing_runs_twice(benchmark: Ben
     publish(benchmark.corpus, "g6", "2020-11-01")
     (step,) = arrivals(unit__generator__slug="g6")
     assert (step.run.edition, step.window) == (second, 2)
+
+
+def test_the_cost_of_a_detector_counts_what_it_took_on_earlier_editions(benchmark: Benchmark) -> None:
+    edition_open(benchmark)
+    first = runs.run_create(enter(benchmark), benchmark.editions.get(), seed=0)
+    work()
+    first.steps.update(timings={"container": 2.0})
+    for slug, released in (("g4", "2020-09-01"), ("g5", "2020-10-01")):
+        publish(benchmark.corpus, slug, released)
+    work()
+    second = Run.objects.exclude(pk=first.pk).get()
+    second.steps.filter(phase=Phase.TRAIN, window=2).update(timings={"container": 5.0})
+    # Four planned steps; the two first contacts of this corpus ran nothing that was timed.
+    found = steps_of_runs([first.pk, second.pk])
+    assert found[first.pk].cost_s == 4 * 2.0
+    assert found[second.pk].cost_s == 4 * 2.0 + 5.0
+    assert found[second.pk].n_done == found[second.pk].n_steps == 6
 
 
 def test_no_later_training_rewrites_a_first_contact(benchmark: Benchmark) -> None:
