@@ -40,10 +40,6 @@ ABOUT_SIMULATED = (
 INSTALLED = ROOT / ".venv" / ".set-up"
 
 
-# How many generators a benchmark of the demo has in a window.
-WINDOW = 4
-
-
 class DemoError(RuntimeError):
     """The demo can't go on; the message says why."""
 
@@ -92,8 +88,7 @@ def play(api: Api, folder: CorpusFolder, archives: Mapping[str, Path], *, n_held
     print_first_contacts(api, folder.slug, [row["slug"] for row in held])
     if api.get(f"benchmarks/{folder.slug}/leaderboard/")["coming"]:
         say("The open window was full: every detector is being trained on it.")
-    watch(api, submissions)
-    if len(held) >= WINDOW:
+        watch(api, submissions)
         print_ranking(api, folder.slug)
 
 
