@@ -44,6 +44,12 @@ class StepState(StrEnum):
     CANCELLED = "cancelled"
 
 
+# Runs and steps that have not ended yet.
+LIVE_RUN = (RunState.QUEUED, RunState.RUNNING)
+LIVE_STEP = (StepState.WAITING, StepState.READY, StepState.RUNNING)
+# Runs that an arrival is shown to: those that failed or were cancelled have no last checkpoint.
+ACTIVE_RUN = (*LIVE_RUN, RunState.SUCCEEDED)
+
 Table = Mapping[StrEnum, frozenset[StrEnum]]
 
 SUBMISSION: Table = {

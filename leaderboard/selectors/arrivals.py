@@ -14,9 +14,7 @@ from leaderboard.models import Benchmark, FirstContact, Generator, Step
 from leaderboard.selectors.contacts import contacts_of
 from leaderboard.selectors.entries import entries
 from leaderboard.selectors.timelines import newest_edition, shown_edition, timeline
-from protocols.states import BatchState, StepState
-
-PENDING = (StepState.WAITING, StepState.READY, StepState.RUNNING)
+from protocols.states import LIVE_STEP, BatchState
 
 
 @dataclass(frozen=True)
@@ -144,7 +142,7 @@ def _coming(benchmark: Benchmark, generator_ids: list[int], submissions: Iterabl
             unit__benchmark=benchmark,
             unit__generator__in=generator_ids,
             run__submission__in=list(submissions),
-            state__in=PENDING,
+            state__in=LIVE_STEP,
         )
         .order_by()
         .values_list("unit__generator")

@@ -31,10 +31,9 @@ from leaderboard.selectors.timelines import (
     timeline,
 )
 from protocols.periods import Period
-from protocols.states import RunState, SubmissionState
+from protocols.states import LIVE_RUN, SubmissionState
 
 N_LEADERS = 3
-LIVE = (RunState.QUEUED, RunState.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ def _coming(benchmark: Benchmark, shown: Edition) -> Coming | None:
     newest = (
         benchmark.editions.filter(opened_at__isnull=False, number__gt=shown.number)
         .order_by("-number")
-        .annotate(n_runs=Count("runs"), n_live=Count("runs", filter=Q(runs__state__in=LIVE)))
+        .annotate(n_runs=Count("runs"), n_live=Count("runs", filter=Q(runs__state__in=LIVE_RUN)))
         .first()
     )
     return Coming(newest.number, newest.n_runs - newest.n_live, newest.n_runs) if newest else None

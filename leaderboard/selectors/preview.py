@@ -37,9 +37,8 @@ from leaderboard.selectors.windows import (
     unchanged_windows,
 )
 from protocols.contract import Phase
-from protocols.states import BatchState, RunState
+from protocols.states import ACTIVE_RUN, BatchState
 
-ACTIVE = (RunState.QUEUED, RunState.RUNNING, RunState.SUCCEEDED)
 # A generator with less than this share of the images that the others have is pointed out.
 FEW = 0.5
 SECONDS_PER_HOUR = 3600
@@ -257,7 +256,9 @@ class _Work:
     def __init__(self, benchmark: Benchmark, edition: Edition) -> None:
         self.benchmark, self.edition = benchmark, edition
         self.runs = list(
-            Run.objects.filter(edition=edition, state__in=ACTIVE).select_related("submission").order_by("pk")
+            Run.objects.filter(edition=edition, state__in=ACTIVE_RUN)
+            .select_related("submission")
+            .order_by("pk")
         )
         self.n_detectors = len(self.runs)
         self.unit_images = sum(unit.n_fakes + unit.n_reals for unit in edition.units.all())

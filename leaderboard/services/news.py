@@ -8,8 +8,9 @@ from django.db.models import Exists, Max, OuterRef, Subquery
 from django.utils import timezone
 
 from leaderboard.models import Benchmark, Edition, Generator, Step, Unit
-from leaderboard.selectors.arrivals import PENDING, Met, met_by_generator
+from leaderboard.selectors.arrivals import Met, met_by_generator
 from leaderboard.services.notifications import Event, generator_payload, notify
+from protocols.states import LIVE_STEP
 
 # A round of first contacts is told of by the first sweep after it; this long one is looked back for.
 LOOK_BACK = timedelta(days=1)
@@ -37,7 +38,7 @@ def tell_met() -> int:
     steps = Step.objects.filter(unit=OuterRef("pk"))
     ended = steps.order_by("unit").values("unit").annotate(at=Max("finished_at")).values("at")
     met = (
-        Unit.objects.filter(~Exists(steps.filter(state__in=PENDING)), generator__withdrawn_at=None)
+        Unit.objects.filter(~Exists(steps.filter(state__in=LIVE_STEP)), generator__withdrawn_at=None)
         .annotate(ended_at=Subquery(ended))
         .filter(ended_at__gte=timezone.now() - LOOK_BACK)
         .select_related("generator__corpus", "benchmark")

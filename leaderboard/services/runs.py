@@ -18,11 +18,8 @@ from leaderboard.services.moves import FREE, SERVER, move
 from protocols import plan
 from protocols.contract import Phase
 from protocols.errors import TidemarkError
-from protocols.states import RunState, StepState
+from protocols.states import ACTIVE_RUN, LIVE_RUN, RunState, StepState
 
-LIVE = (RunState.QUEUED, RunState.RUNNING)
-# The detectors that an arrival is shown to.
-ACTIVE = (*LIVE, RunState.SUCCEEDED)
 ENDED = (StepState.SUCCEEDED, StepState.FAILED, StepState.CANCELLED)
 
 
@@ -57,7 +54,7 @@ def arrival_steps(edition: Edition, unit: Unit) -> list[Step]:
     # In the order of keys, so that no two transactions can wait for each other's rows.
     runs = (
         Run.objects.select_for_update(of=("self",))
-        .filter(edition=edition, state__in=ACTIVE)
+        .filter(edition=edition, state__in=ACTIVE_RUN)
         .exclude(pk__in=met)
         .select_related("submission", "edition__benchmark")
         .order_by("pk")
@@ -124,7 +121,7 @@ def advance(run: Run) -> None:
             .select_related("submission", "edition__benchmark")
             .get(pk=run.pk)
         )
-        if run.state not in LIVE:
+        if run.state not in LIVE_RUN:
             return
         steps = list(run.steps.all())
         trainings = {step.window: step for step in steps if step.phase == Phase.TRAIN}
@@ -157,7 +154,7 @@ def _end(run: Run, states: set[str]) -> None:
 def _settle(edition: Edition) -> None:
     """The board shows an edition as soon as all runs that it began with have ended, well or badly."""
     began = edition.runs.filter(created_at__lte=edition.opened_at) if edition.opened_at else edition.runs
-    if edition.settled_at is None and not began.filter(state__in=LIVE).exists():
+    if edition.settled_at is None and not began.filter(state__in=LIVE_RUN).exists():
         edition.settled_at = timezone.now()
         edition.save(update_fields=["settled_at"])
 
@@ -205,7 +202,7 @@ def step_fail(step: Step, error: TidemarkError, **fields: Any) -> None:
     run = step.run
     for other in run.steps.filter(state__in=(StepState.WAITING, StepState.READY)):
         move(other, StepState.CANCELLED, reason=f"{step} failed.", finished_at=now)
-    if run.state in LIVE:
+    if run.state in LIVE_RUN:
         move(
             run,
             RunState.FAILED,
@@ -242,7 +239,7 @@ def run_cancel(run: Run, *, actor: object) -> None:
     """Ask a run to stop: what waits is cancelled at once, what runs is stopped by its worker."""
     with transaction.atomic():
         run = Run.objects.select_for_update(of=("self",)).get(pk=run.pk)
-        if run.state not in LIVE or run.cancel_requested:
+        if run.state not in LIVE_RUN or run.cancel_requested:
             return
         run.cancel_requested = True
         run.save(update_fields=["cancel_requested"])

@@ -83,7 +83,6 @@ def test_a_biased_batch_is_told_by_its_files_and_not_by_what_participants_get(
     assert audit["distributions"]["format"] == {"fakes": {"PNG": 2 * N}, "reals": {"JPEG": 2 * N}}
     assert audit["distributions"]["jpeg_quality"]["fakes"] == {"null": 2 * N}
     assert set(audit["distributions"]["jpeg_quality"]["reals"]) == {"75", "85", "92"}
-    print("biased", audit["views"])
 
 
 def test_after_equalising_nothing_is_told(reals: Batch, fake_batch: NewBatch) -> None:
@@ -93,7 +92,6 @@ def test_after_equalising_nothing_is_told(reals: Batch, fake_batch: NewBatch) ->
     for view in audit["views"].values():
         assert abs(view["auroc"] - 0.5) < 0.1
         assert view["low"] < 0.5
-    print("equalised", audit["views"])
 
 
 def test_what_participants_get_can_be_beyond_the_bound(
