@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
-PACKAGES := protocols tidemark leaderboard evaluator local
+PACKAGES := protocols sandbox tidemark leaderboard evaluator local
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lock demo serve manage test lint format types bench browser clean

@@ -51,11 +51,11 @@ def measure(base: str, home: Path) -> None:
     from django.db import connection
 
     from evaluator.lease import held
-    from evaluator.sandbox import runner
     from evaluator.steps import run_step
     from evaluator.tasks import work_off
     from evaluator.worker import connected
     from leaderboard.services import leases
+    from sandbox import runner
     from tests.evaluator.world import make_archive, make_world, submit
 
     call_command("migrate", verbosity=0)

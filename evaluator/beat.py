@@ -9,9 +9,9 @@ from django.conf import settings
 from django.db import Error, connection
 from django.utils import timezone
 
-from evaluator.sandbox.engine import connect
 from leaderboard.services.workers import worker_seen, worker_stopped
 from protocols.errors import PlatformError
+from sandbox.engine import connect
 
 log = structlog.get_logger(__name__)
 

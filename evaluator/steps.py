@@ -18,13 +18,6 @@ from evaluator.data.snapshots import restore_state, save_state
 from evaluator.data.staging import stage_eval, stage_train
 from evaluator.data.training import ensure_training_window
 from evaluator.lease import Lease, Stopped, with_database
-from evaluator.sandbox.images import ensure_image
-from evaluator.sandbox.limits import ContainerSpec
-from evaluator.sandbox.limits import Lease as ContainerLease
-from evaluator.sandbox.outcome import outcome
-from evaluator.sandbox.output import read_predictions
-from evaluator.sandbox.runner import run
-from evaluator.sandbox.tree import remove_tree
 from evaluator.worker import Worker
 from leaderboard.models import Checkpoint, Prediction, Step, Unit
 from leaderboard.services.leases import fence
@@ -34,6 +27,13 @@ from leaderboard.store import store
 from protocols.contract import Phase, StepRequest
 from protocols.plan import EMPTY_STATE, mounted_windows
 from protocols.states import StepState
+from sandbox.images import ensure_image
+from sandbox.limits import ContainerSpec
+from sandbox.limits import Lease as ContainerLease
+from sandbox.outcome import outcome
+from sandbox.output import read_predictions
+from sandbox.runner import run
+from sandbox.tree import remove_tree
 
 Scores = NDArray[np.float64]
 

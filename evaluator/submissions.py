@@ -6,7 +6,6 @@ import os
 
 from django.db import transaction
 
-from evaluator.images.archive import inspect_archive
 from evaluator.lease import Lease, with_database
 from leaderboard.models import Submission
 from leaderboard.services.leases import fence
@@ -14,6 +13,7 @@ from leaderboard.services.submissions import submission_accept
 from leaderboard.services.uploads import upload_delete
 from leaderboard.store import hash_file, store
 from protocols.errors import PlatformError
+from sandbox.archive import inspect_archive
 
 
 def check_submission(submission: Submission, lease: Lease[Submission]) -> None:

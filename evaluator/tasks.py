@@ -10,7 +10,6 @@ from django.db import close_old_connections
 from evaluator import worker
 from evaluator.batches import check_batch
 from evaluator.lease import held
-from evaluator.sandbox.strays import remove_strays
 from evaluator.steps import is_current, run_step
 from evaluator.submissions import check_submission
 from evaluator.worker import Worker, connected
@@ -19,6 +18,7 @@ from leaderboard.queue import LOOK, app
 from leaderboard.services import leases
 from leaderboard.services.scores import rescore_next
 from protocols.errors import PlatformError
+from sandbox.strays import remove_strays
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from docker.client import DockerClient
 
-from evaluator.sandbox.engine import Engine, connect
+from sandbox.engine import Engine, connect
 
 # Set when the process was asked to end: work in hand is given back, nothing new is taken.
 stopping = threading.Event()

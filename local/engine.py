@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from evaluator.sandbox.engine import Engine, connect
 from local.processes import end, private_folder, spawn, tail
 from protocols.errors import PlatformError
+from sandbox.engine import Engine, connect
 
 START_S = 30.0
 STOP_S = 15.0

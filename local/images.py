@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from evaluator.sandbox.engine import Engine
 from local.engine import install
 from local.stack import home_folder
 from local.wheels import ensure_wheels
+from sandbox.engine import Engine
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCKER = ROOT / "docker"

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import httpx
 
-from evaluator.sandbox.engine import Engine, connect
-from evaluator.sandbox.strays import remove_strays
 from local.engine import container_engine
 from local.postgres import Postgres
 from local.processes import Lock, private_folder, tail
 from local.redis import Redis
 from local.supervisor import Service, Supervisor
+from sandbox.engine import Engine, connect
+from sandbox.strays import remove_strays
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_S = 180.0

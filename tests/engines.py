@@ -20,10 +20,10 @@ import pytest
 from docker.client import DockerClient
 from docker.errors import NotFound
 
-from evaluator.sandbox.engine import Engine, connect
 from local.engine import docker_engine, podman_engine
 from local.images import ensure_base
 from protocols.contract import LABEL_CONTRACT, LABEL_PHASES
+from sandbox.engine import Engine, connect
 
 NAMES = ("podman", "docker")
 

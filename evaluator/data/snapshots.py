@@ -11,11 +11,11 @@ import tempfile
 from pathlib import Path
 
 from evaluator.data.staging import link
-from evaluator.sandbox.output import read_state
-from evaluator.sandbox.tree import FileEntry, copy_file
 from leaderboard.store import Store, store
 from protocols.contract import Budget
 from protocols.plan import EMPTY_STATE
+from sandbox.output import read_state
+from sandbox.tree import FileEntry, copy_file
 
 _EXECUTABLE = 0o111
 

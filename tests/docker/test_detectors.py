@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from evaluator.sandbox.limits import ContainerSpec, Lease
-from evaluator.sandbox.runner import Ended, run
 from local.images import DETECTORS, ensure_detector
 from protocols.contract import LABEL_CONTRACT, LABEL_PHASES, Phase
+from sandbox.limits import ContainerSpec, Lease
+from sandbox.runner import Ended, run
 from tests.docker.bench import BUDGET, read_predictions, write_evaluation, write_request, write_training
 from tests.engines import Running
 

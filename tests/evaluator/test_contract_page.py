@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.images.archive import PHASES
-from evaluator.sandbox.limits import OPEN_FILES
-from evaluator.sandbox.logs import TAIL_BYTES
-from evaluator.sandbox.output import LINE_BYTES
-from evaluator.sandbox.runner import GRACE_S
-from evaluator.sandbox.tree import MAX_DEPTH
 from protocols import contract
 from protocols.contract import Budget, Phase, StepRequest
 from protocols.errors import CATALOGUE, Owner
+from sandbox.archive import PHASES
+from sandbox.limits import OPEN_FILES
+from sandbox.logs import TAIL_BYTES
+from sandbox.output import LINE_BYTES
+from sandbox.runner import GRACE_S
+from sandbox.tree import MAX_DEPTH
 
 PAGE = (Path(__file__).parents[2] / "docs" / "contract.md").read_text()
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from evaluator.sandbox.engine import Engine, connect
 from local import engine as local_engine
 from local.engine import NoEngineError, container_engine, docker_engine, install, podman_engine
+from sandbox.engine import Engine, connect
 
 ROOT = Path(__file__).parents[2]
 

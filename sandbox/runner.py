@@ -14,13 +14,13 @@ from typing import Any
 from docker.client import DockerClient
 from docker.errors import APIError, NotFound
 
-from evaluator.sandbox import tree
-from evaluator.sandbox.engine import Engine, engine_errors
-from evaluator.sandbox.limits import ContainerSpec, User, create_arguments, sandbox_user
-from evaluator.sandbox.logs import LogReader
-from evaluator.sandbox.seccomp import tightened
 from protocols.contract import MAX_OUTPUT_FILES, MAX_STATE_FILES, Phase
 from protocols.errors import ParticipantError, PlatformError
+from sandbox import tree
+from sandbox.engine import Engine, engine_errors
+from sandbox.limits import ContainerSpec, User, create_arguments, sandbox_user
+from sandbox.logs import LogReader
+from sandbox.seccomp import tightened
 
 POLL_S = 0.25
 # How often a container that has closed its output, or is silent, is looked at.
@@ -34,7 +34,7 @@ RESERVE_BYTES = 512 * 1024**2
 
 @dataclass(frozen=True)
 class Ended:
-    """How a container ended; ``evaluator.sandbox.outcome.outcome`` says whose fault it is.
+    """How a container ended; ``sandbox.outcome.outcome`` says whose fault it is.
 
     ``fault`` is the error code of the bound for which the runner killed it, ``stopped`` the
     caller's reason to stop it, ``start_error`` the engine's words if it never started.

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluator.sandbox.output import LINE_BYTES, parse_predictions, read_output, read_predictions, read_state
 from protocols.errors import CATALOGUE, ParticipantError
-from tests.evaluator.sandbox.stage import BUDGET
+from sandbox.output import LINE_BYTES, parse_predictions, read_output, read_predictions, read_state
+from tests.sandbox.stage import BUDGET
 
 IDS = ["aa", "bb", "cc"]
 HEADER = "image_id,score\n"

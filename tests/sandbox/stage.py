@@ -7,9 +7,9 @@ from pathlib import Path
 
 from docker.client import DockerClient
 
-from evaluator.sandbox.limits import LABEL_INSTANCE, ContainerSpec, Lease
-from evaluator.sandbox.runner import Ended, run
 from protocols.contract import Budget, Phase, StepRequest
+from sandbox.limits import LABEL_INSTANCE, ContainerSpec, Lease
+from sandbox.runner import Ended, run
 from tests.engines import Running
 
 MIB = 1 << 20

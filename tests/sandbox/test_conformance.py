@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from evaluator.sandbox.limits import (
+from protocols.contract import Phase
+from sandbox.limits import (
     FILE_SLACK_BYTES,
     LABEL_INSTANCE,
     LABEL_STEP,
@@ -29,10 +30,9 @@ from evaluator.sandbox.limits import (
     SANDBOX_ID,
     ContainerSpec,
 )
-from evaluator.sandbox.runner import Ended
-from protocols.contract import Phase
+from sandbox.runner import Ended
 from tests.engines import Engines, Running, make_image
-from tests.evaluator.sandbox.stage import run_quietly, stage
+from tests.sandbox.stage import run_quietly, stage
 
 pytestmark = pytest.mark.container
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import signal
 
-from evaluator.sandbox.runner import Ended
 from protocols.contract import Budget
 from protocols.errors import CATALOGUE, Owner, ParticipantError, PlatformError
+from sandbox.runner import Ended
 
 # A shell and an init report a program that they can't run by these exit codes.
 NOT_EXECUTABLE, NOT_FOUND = 126, 127

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluator.sandbox.logs import LINE_BYTES, TAIL_BYTES, Log, parse_progress
+from sandbox.logs import LINE_BYTES, TAIL_BYTES, Log, parse_progress
 
 
 @pytest.mark.parametrize(

@@ -15,19 +15,19 @@ from pathlib import Path
 import psutil
 import pytest
 
-from evaluator.sandbox.limits import ContainerSpec
-from evaluator.sandbox.outcome import outcome
-from evaluator.sandbox.output import read_output, read_predictions, read_state
-from evaluator.sandbox.runner import Ended, run
-from evaluator.sandbox.tree import remove_tree
 from protocols.contract import Phase
 from protocols.errors import ParticipantError
+from sandbox.limits import ContainerSpec
+from sandbox.outcome import outcome
+from sandbox.output import read_output, read_predictions, read_state
+from sandbox.runner import Ended, run
+from sandbox.tree import remove_tree
 from tests.engines import Running
-from tests.evaluator.sandbox.stage import MIB, containers, stage
+from tests.sandbox.stage import MIB, containers, stage
 
 pytestmark = pytest.mark.container
 
-CASES = Path(__file__).parents[2] / "containers"
+CASES = Path(__file__).parents[1] / "containers"
 IMAGE_IDS = ["a1" * 16, "b2" * 16, "c3" * 16]
 # What a run may take beyond the container's own time: two seconds of grace, and a slow machine.
 OVERHEAD_S = 15

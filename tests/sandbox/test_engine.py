@@ -12,8 +12,8 @@ from requests.exceptions import ConnectionError as NoConnection
 from requests.exceptions import ReadTimeout
 from requests.models import Response
 
-from evaluator.sandbox.engine import Engine, connect, describe, engine_errors, unenforced
 from protocols.errors import PlatformError
+from sandbox.engine import Engine, connect, describe, engine_errors, unenforced
 from tests.engines import Running
 
 ENFORCES = {"MemoryLimit": True, "PidsLimit": True, "CpuCfsQuota": True}

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from docker.client import DockerClient
 
-from evaluator.sandbox.engine import engine_errors
-from evaluator.sandbox.limits import LABEL_INSTANCE, LABEL_STEP, LABEL_TOKEN
-from evaluator.sandbox.runner import remove
+from sandbox.engine import engine_errors
+from sandbox.limits import LABEL_INSTANCE, LABEL_STEP, LABEL_TOKEN
+from sandbox.runner import remove
 
 
 def remove_strays(client: DockerClient, instance: str, is_current: Callable[[str, int], bool]) -> list[str]:

@@ -1,6 +1,6 @@
 """Every restriction of the sandbox, as the arguments of one ``containers.create`` call.
 
-This module decides and touches nothing. ``tests/evaluator/sandbox/test_conformance.py``
+This module decides and touches nothing. ``tests/sandbox/test_conformance.py``
 looks for each restriction in a live container on every engine.
 """
 
@@ -12,9 +12,9 @@ from typing import Any
 
 from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
-from evaluator.sandbox.engine import Engine
 from protocols.contract import EVAL_PATH, OUTPUT_PATH, REQUEST_PATH, STATE_PATH, TRAIN_PATH, Budget, Phase
 from protocols.errors import PlatformError
+from sandbox.engine import Engine
 
 LABEL_INSTANCE = "io.tidemark.instance"
 LABEL_STEP = "io.tidemark.step"

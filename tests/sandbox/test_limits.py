@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.sandbox.engine import Engine
-from evaluator.sandbox.limits import SANDBOX_ID, ContainerSpec, User, create_arguments, sandbox_user
 from protocols.contract import Phase
 from protocols.errors import PlatformError
-from tests.evaluator.sandbox.stage import stage
+from sandbox.engine import Engine
+from sandbox.limits import SANDBOX_ID, ContainerSpec, User, create_arguments, sandbox_user
+from tests.sandbox.stage import stage
 
 DOCKER = Engine("docker", "unix:///run/docker.sock", False, "28.2.2", 64, "runc")
 PODMAN = Engine("podman", "unix:///run/podman.sock", False, "5.4.0", 64, "crun", Path("/seccomp.json"))

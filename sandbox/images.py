@@ -7,9 +7,9 @@ from pathlib import Path
 from docker.client import DockerClient
 from docker.errors import ImageNotFound
 
-from evaluator.images.archive import clean_archive
-from evaluator.sandbox.engine import engine_errors
 from protocols.errors import PlatformError
+from sandbox.archive import clean_archive
+from sandbox.engine import engine_errors
 
 
 def ensure_image(client: DockerClient, archive: Path, image_id: str) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluator.sandbox.tree import FileEntry, IrregularError, open_regular, regular_files
 from protocols.contract import (
     MAX_OUTPUT_FILES,
     MAX_STATE_FILES,
@@ -19,6 +18,7 @@ from protocols.contract import (
     Budget,
 )
 from protocols.errors import ParticipantError
+from sandbox.tree import FileEntry, IrregularError, open_regular, regular_files
 
 # No image_id and no score come near this; a longer line is refused unread.
 LINE_BYTES = 512

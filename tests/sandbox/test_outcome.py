@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from evaluator.sandbox.outcome import outcome
-from evaluator.sandbox.runner import Ended
 from protocols.errors import CATALOGUE, Owner, ParticipantError, PlatformError
-from tests.evaluator.sandbox.stage import BUDGET
+from sandbox.outcome import outcome
+from sandbox.runner import Ended
+from tests.sandbox.stage import BUDGET
 
 SUCCESS = Ended(
     exit_code=0,

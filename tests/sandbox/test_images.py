@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from docker.errors import ImageNotFound
 
-from evaluator.images.archive import inspect_archive
-from evaluator.sandbox.images import ensure_image
 from protocols.errors import PlatformError
+from sandbox.archive import inspect_archive
+from sandbox.images import ensure_image
 from tests.engines import Running
-from tests.evaluator.images.archives import Image, layer, write_archive
+from tests.sandbox.archives import Image, layer, write_archive
 
 pytestmark = pytest.mark.container
 

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.sandbox.engine import connect
-from evaluator.sandbox.images import ensure_image
-from evaluator.sandbox.limits import ContainerSpec
-from evaluator.sandbox.outcome import outcome
-from evaluator.sandbox.runner import POLL_S, remove, run
-from evaluator.sandbox.strays import remove_strays
 from local.engine import podman_engine
 from protocols.contract import Phase
 from protocols.errors import ParticipantError, PlatformError
+from sandbox.engine import connect
+from sandbox.images import ensure_image
+from sandbox.limits import ContainerSpec
+from sandbox.outcome import outcome
+from sandbox.runner import POLL_S, remove, run
+from sandbox.strays import remove_strays
 from tests.engines import Engines, Running, make_image
-from tests.evaluator.images.archives import Image, layer, write_archive
-from tests.evaluator.sandbox.stage import INSTANCE, containers, run_quietly, stage
+from tests.sandbox.archives import Image, layer, write_archive
+from tests.sandbox.stage import INSTANCE, containers, run_quietly, stage
 
 pytestmark = pytest.mark.container
 

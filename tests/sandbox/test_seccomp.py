@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluator.sandbox.seccomp import tightened
+from sandbox.seccomp import tightened
 
 PROFILE: dict[str, Any] = {
     "defaultAction": "SCMP_ACT_ERRNO",

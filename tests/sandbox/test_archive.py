@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.images import archive as archives
-from evaluator.images.archive import ImageInfo, clean_archive, inspect_archive
 from protocols.contract import Phase
 from protocols.errors import CATALOGUE, ParticipantError
-from tests.evaluator.images.archives import LABELS, Image, add_file, add_special, layer, write_archive
+from sandbox import archive as archives
+from sandbox.archive import ImageInfo, clean_archive, inspect_archive
+from tests.sandbox.archives import LABELS, Image, add_file, add_special, layer, write_archive
 
 IMAGE = Image()
 LAYER = IMAGE.layers[0]

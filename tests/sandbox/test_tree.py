@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.sandbox import tree
-from evaluator.sandbox.tree import FileEntry, IrregularError
 from protocols.errors import ParticipantError
+from sandbox import tree
+from sandbox.tree import FileEntry, IrregularError
 
 
 def files(root: Path, *, max_bytes: int = 10**6, max_files: int = 100) -> list[FileEntry]:
