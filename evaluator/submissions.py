@@ -9,7 +9,7 @@ from django.db import transaction
 from evaluator.lease import Lease, with_database
 from leaderboard.models import Submission
 from leaderboard.services.leases import fence
-from leaderboard.services.submissions import submission_accept
+from leaderboard.services.submissions import submission_begin_trial
 from leaderboard.services.uploads import upload_delete
 from leaderboard.store import hash_file, store
 from protocols.errors import PlatformError
@@ -37,9 +37,10 @@ def check_submission(submission: Submission, lease: Lease[Submission]) -> None:
     def accept() -> None:
         with transaction.atomic():
             fence(submission)
-            submission_accept(
+            submission_begin_trial(
                 submission,
                 archive=archive,
+                archive_bytes=upload.length,
                 image_id=image.image_id,
                 phases=list(image.phases),
                 image_bytes=image.size_bytes,

@@ -167,10 +167,17 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 REST_KNOX = {"TOKEN_TTL": None, "AUTH_HEADER_PREFIX": "Token"}
+KNOX_TOKEN_MODEL = "leaderboard.AccessToken"  # noqa: S105 - the name of a table.
 
 # Uploads: what one archive may weigh and how long an unfinished one is kept.
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=20 * 2**30)
 UPLOAD_EXPIRES_S = env.int("UPLOAD_EXPIRES_S", default=7 * 24 * 3600)
+# What one team may have, unless a maintainer granted it another bound.
+QUOTA_SUBMISSIONS_A_DAY = env.int("QUOTA_SUBMISSIONS_A_DAY", default=20)
+QUOTA_ACTIVE_RUNS = env.int("QUOTA_ACTIVE_RUNS", default=20)
+QUOTA_STORED_BYTES = env.int("QUOTA_STORED_BYTES", default=200 * 2**30)
+# What each phase of a trial run may take. The other limits are the benchmark's own.
+TRIAL_TIMEOUT_S = env.float("TRIAL_TIMEOUT_S", default=300.0)
 # Where metadata alone tells fakes from reals with more than this AUROC, publishing needs a reason.
 AUDIT_BOUND = env.float("AUDIT_BOUND", default=0.7)
 

@@ -148,13 +148,13 @@ _add(_P, "predictions_range", "A score is outside [0, 1].", "Apply a sigmoid to 
 _add(
     _P,
     "archive_unreadable",
-    "The archive is not a readable docker or podman archive.",
+    "The archive is not a readable docker or OCI archive.",
     "Make it with `docker save IMAGE -o FILE` or `podman save IMAGE -o FILE`.",
 )
 _add(
     _P,
     "archive_unsafe",
-    "The archive holds a member that no image archive needs (link, device, path outside).",
+    "The archive holds something that no image needs (link, device, path outside, sparse file).",
     "Make it with `docker save` or `podman save`.",
 )
 _add(
@@ -163,7 +163,18 @@ _add(
     "The archive unpacks to more than the server accepts.",
     "Use a smaller base image and remove caches.",
 )
-_add(_P, "archive_images", "The archive does not hold exactly one image.", "Save one image by its name.")
+_add(
+    _P,
+    "archive_bomb",
+    "The archive unpacks to far more than its size.",
+    "Remove files of zeros (preallocated, sparse) from the image, or make them when the container runs.",
+)
+_add(
+    _P,
+    "archive_images",
+    "The archive does not hold exactly one image.",
+    "Save one image by its name, built for linux/amd64 alone.",
+)
 _add(
     _P,
     "archive_digest",
@@ -320,6 +331,31 @@ _add(
 )
 _add(
     _C,
+    "quota_submissions",
+    "The team handed in as many entries as it may in a day.",
+    "Wait until the oldest is a day old, or ask a maintainer for more. An entry that failed by a fault "
+    "of the platform does not count.",
+)
+_add(
+    _C,
+    "quota_runs",
+    "The team has as many entries under way as it may have.",
+    "Wait until one has ended, or cancel one.",
+)
+_add(
+    _C,
+    "quota_bytes",
+    "The team has no room for so many bytes.",
+    "Give up uploads that you no longer need, or delete entries that have ended.",
+)
+_add(
+    _C,
+    "retry_impossible",
+    "Only what failed by a fault of the platform can be tried again.",
+    "Mend the detector and enter it anew.",
+)
+_add(
+    _C,
     "upload_locked",
     "Another request is writing to this upload.",
     "Wait for it to end, ask with HEAD and resume at Upload-Offset.",
@@ -376,3 +412,7 @@ class DataError(TidemarkError):
 
 class RequestError(TidemarkError):
     """The caller asked for something that can't be done."""
+
+
+# The codes of what was ours to prevent: such a failure can be tried again, and costs nobody a quota.
+PLATFORM_FAULTS = tuple(code for code, row in CATALOGUE.items() if row.owner is Owner.PLATFORM)

@@ -14,6 +14,7 @@ class SubmissionState(StrEnum):
     DRAFT = "draft"
     UPLOADING = "uploading"
     CHECKING = "checking"
+    TRIAL = "trial"
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     WITHDRAWN = "withdrawn"
@@ -44,6 +45,10 @@ class StepState(StrEnum):
     CANCELLED = "cancelled"
 
 
+# Submissions that a worker holds, or that wait for one.
+CHECKED = (SubmissionState.CHECKING, SubmissionState.TRIAL)
+# Submissions that are over. A rejected one can begin again where the platform was at fault.
+ENDED_SUBMISSION = (SubmissionState.REJECTED, SubmissionState.WITHDRAWN)
 # Runs and steps that have not ended yet.
 LIVE_RUN = (RunState.QUEUED, RunState.RUNNING)
 LIVE_STEP = (StepState.WAITING, StepState.READY, StepState.RUNNING)
@@ -56,12 +61,20 @@ SUBMISSION: Table = {
     SubmissionState.DRAFT: frozenset(
         {SubmissionState.UPLOADING, SubmissionState.CHECKING, SubmissionState.WITHDRAWN}
     ),
-    SubmissionState.UPLOADING: frozenset({SubmissionState.CHECKING, SubmissionState.WITHDRAWN}),
+    SubmissionState.UPLOADING: frozenset(
+        {SubmissionState.DRAFT, SubmissionState.CHECKING, SubmissionState.WITHDRAWN}
+    ),
     SubmissionState.CHECKING: frozenset(
+        {SubmissionState.TRIAL, SubmissionState.REJECTED, SubmissionState.WITHDRAWN}
+    ),
+    SubmissionState.TRIAL: frozenset(
         {SubmissionState.ACCEPTED, SubmissionState.REJECTED, SubmissionState.WITHDRAWN}
     ),
     SubmissionState.ACCEPTED: frozenset({SubmissionState.WITHDRAWN}),
-    SubmissionState.REJECTED: frozenset(),
+    # After a fault of the platform the check, or the trial, can be tried again.
+    SubmissionState.REJECTED: frozenset(
+        {SubmissionState.CHECKING, SubmissionState.TRIAL, SubmissionState.WITHDRAWN}
+    ),
     SubmissionState.WITHDRAWN: frozenset(),
 }
 
@@ -77,7 +90,8 @@ RUN: Table = {
     RunState.QUEUED: frozenset({RunState.RUNNING, RunState.CANCELLED}),
     RunState.RUNNING: frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}),
     RunState.SUCCEEDED: frozenset(),
-    RunState.FAILED: frozenset(),
+    # After a fault of the platform a run can go on where it stopped.
+    RunState.FAILED: frozenset({RunState.QUEUED}),
     RunState.CANCELLED: frozenset(),
 }
 
@@ -88,8 +102,9 @@ STEP: Table = {
         {StepState.READY, StepState.SUCCEEDED, StepState.FAILED, StepState.CANCELLED}
     ),
     StepState.SUCCEEDED: frozenset(),
-    StepState.FAILED: frozenset(),
-    StepState.CANCELLED: frozenset(),
+    # A run that goes on takes up its steps again.
+    StepState.FAILED: frozenset({StepState.WAITING}),
+    StepState.CANCELLED: frozenset({StepState.WAITING}),
 }
 
 
@@ -102,8 +117,3 @@ def check_move(table: Table, old: str, new: str) -> None:
     legal = {str(state): {str(s) for s in targets} for state, targets in table.items()}
     if new not in legal.get(old, ()):
         raise IllegalMoveError(f"{old} → {new}; legal from here: {sorted(legal.get(old, ())) or 'nothing'}")
-
-
-def is_final(table: Table, state: str) -> bool:
-    """Whether nothing leads out of ``state``."""
-    return not {str(s): t for s, t in table.items()}[state]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import django_filters
 from django.db.models import Avg, Q, QuerySet
@@ -18,11 +18,20 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from leaderboard.api.base import ErrorField, Filters, Input, UploadInput, created, named
-from leaderboard.models import Benchmark, Event, Run, Step, Submission, Visibility
+from leaderboard.models import Benchmark, Event, Run, Step, Submission, Team, Trial, User, Visibility
 from leaderboard.models.base import choices
+from leaderboard.models.submissions import teams_of
 from leaderboard.selectors import visible
 from leaderboard.selectors.waiting import queue_positions
-from leaderboard.services.submissions import submission_attach, submission_cancel, submission_create
+from leaderboard.services.submissions import (
+    submission_attach,
+    submission_cancel,
+    submission_create,
+    submission_delete,
+    submission_retry,
+    submission_withdraw,
+)
+from leaderboard.services.teams import personal_team
 from protocols.contract import Phase
 from protocols.states import RunState, SubmissionState
 
@@ -32,6 +41,12 @@ MAX_INT = 2**31 - 1
 
 class SubmissionInput(Input):
     benchmark = serializers.SlugField(max_length=60)
+    team = serializers.SlugField(
+        max_length=60,
+        allow_null=True,
+        default=None,
+        help_text="One of your teams; null: you alone.",
+    )
     name = serializers.CharField(max_length=120)
     description = serializers.CharField(max_length=10_000, allow_blank=True, default="")
     paper_url = serializers.URLField(max_length=200, allow_blank=True, default="")
@@ -44,7 +59,8 @@ class SubmissionInput(Input):
 
 
 class SubmissionOutput(serializers.ModelSerializer[Submission]):
-    owner = serializers.CharField(source="owner.username", read_only=True)
+    owner = serializers.CharField(source="owner.username", read_only=True, help_text="Who entered it.")
+    team = serializers.SlugRelatedField[Team](slug_field="slug", read_only=True)
     benchmark = serializers.SlugRelatedField[Benchmark](slug_field="slug", read_only=True)
     phases = serializers.ListField(child=serializers.ChoiceField(choices=choices(Phase)))
     error = ErrorField()
@@ -54,6 +70,7 @@ class SubmissionOutput(serializers.ModelSerializer[Submission]):
         fields = [
             "id",
             "owner",
+            "team",
             "benchmark",
             "name",
             "description",
@@ -66,11 +83,14 @@ class SubmissionOutput(serializers.ModelSerializer[Submission]):
             "progress",
             "activity",
             "error",
+            "archive",
+            "archive_bytes",
             "image_id",
             "image_bytes",
             "phases",
             "created_at",
             "sealed_at",
+            "accepted_at",
         ]
 
 
@@ -181,17 +201,18 @@ def run_data(runs: Iterable[Run]) -> list[dict[str, Any]]:
 class SubmissionFilter(Filters):
     benchmark = django_filters.CharFilter(field_name="benchmark__slug")
     owner = django_filters.CharFilter(field_name="owner__username")
+    team = django_filters.CharFilter(field_name="team__slug")
     name = django_filters.CharFilter()
     state = django_filters.ChoiceFilter(choices=choices(SubmissionState))
-    mine = django_filters.BooleanFilter(method="filter_mine", label="Only your own, or only others'.")
+    mine = django_filters.BooleanFilter(method="filter_mine", label="Only your teams' own, or only others'.")
 
     def filter_mine(self, rows: QuerySet[Submission], name: str, mine: bool) -> QuerySet[Submission]:
-        own = Q(owner=self.request.user.pk)
+        own = Q(team__in=teams_of(self.request.user.pk))
         return rows.filter(own if mine else ~own)
 
 
 class Submissions(generics.ListAPIView[Submission]):
-    """Public accepted submissions and your own, newest first; maintainers see all."""
+    """Public accepted submissions and those of your teams, newest first; maintainers see all."""
 
     permission_classes = (IsAuthenticatedOrReadOnly,)
     serializer_class = SubmissionOutput
@@ -206,8 +227,15 @@ class Submissions(generics.ListAPIView[Submission]):
         """Enter a detector: a draft that waits for its image archive."""
         data = SubmissionInput.parse(request)
         data["benchmark"] = named(visible.benchmarks(), "benchmark", slug=data["benchmark"])
-        submission = submission_create(owner=request.user, **data)
+        user = cast(User, request.user)
+        data["team"] = _team(user, data["team"])
+        submission = submission_create(owner=user, **data)
         return created(SubmissionOutput(submission), "submission", submission.pk)
+
+
+def _team(user: User, slug: str | None) -> Team:
+    """The team that a body names, among the user's own; without a name the user alone."""
+    return named(user.teams.all(), "team", slug=slug) if slug else personal_team(user)
 
 
 class SubmissionDetail(generics.GenericAPIView[Submission]):
@@ -220,24 +248,41 @@ class SubmissionDetail(generics.GenericAPIView[Submission]):
         runs = runs_with_steps(request.user).filter(submission=submission).order_by("-created_at")
         return Response({**SubmissionOutput(submission).data, "runs": run_data(runs)})
 
+    @extend_schema(request=None, responses={204: None})
+    def delete(self, request: Request, submission_id: uuid.UUID) -> Response:
+        """Free an entry's bytes. One that was never accepted is gone; of others the published scores stay."""
+        submission_delete(ending(request, submission_id), actor=request.user)
+        return Response(status=204)
+
+
+def managed(request: Request, submission_id: uuid.UUID) -> Submission:
+    """A submission that the caller may run: members of its team and maintainers may."""
+    submission = get_object_or_404(visible.submissions(request.user), pk=submission_id)
+    if not visible.may_manage(request.user, submission):
+        raise PermissionDenied
+    return submission
+
+
+def ending(request: Request, submission_id: uuid.UUID) -> Submission:
+    """A submission that the caller may take back: who entered it, owners of its team, maintainers may."""
+    submission = managed(request, submission_id)
+    if not visible.may_end(request.user, submission):
+        raise PermissionDenied("Only who entered it and owners of its team may take a submission back.")
+    return submission
+
 
 class SubmissionAction(APIView):
-    """What the owner and maintainers may do with a submission."""
-
     permission_classes = (IsAuthenticated,)
-
-    def submission(self, request: Request, submission_id: uuid.UUID) -> Submission:
-        submission = get_object_or_404(visible.submissions(request.user), pk=submission_id)
-        if not visible.may_manage(request.user, submission):
-            raise PermissionDenied
-        return submission
 
 
 class SubmissionUpload(SubmissionAction):
     @extend_schema(request=UploadInput, responses=SubmissionOutput)
     def post(self, request: Request, submission_id: uuid.UUID) -> Response:
-        """Give a draft its image archive (`docker save` or `podman save`) and queue its check."""
-        submission = self.submission(request, submission_id)
+        """Give a draft its image archive (`docker save` or `podman save`).
+
+        The check is queued at once, or as soon as the last byte of the upload has arrived.
+        """
+        submission = managed(request, submission_id)
         upload = UploadInput.parse_upload(request, visible.uploads(request.user))
         submission = submission_attach(submission, upload, actor=request.user)
         return Response(SubmissionOutput(submission).data)
@@ -247,8 +292,45 @@ class SubmissionCancel(SubmissionAction):
     @extend_schema(request=None, responses=SubmissionOutput)
     def post(self, request: Request, submission_id: uuid.UUID) -> Response:
         """Stop what is under way. Results that are there stay."""
-        submission = submission_cancel(self.submission(request, submission_id), actor=request.user)
+        submission = submission_cancel(managed(request, submission_id), actor=request.user)
         return Response(SubmissionOutput(submission).data)
+
+
+class SubmissionRetry(SubmissionAction):
+    @extend_schema(request=None, responses=SubmissionOutput)
+    def post(self, request: Request, submission_id: uuid.UUID) -> Response:
+        """Go on after a fault of the platform, from where it stopped."""
+        submission = submission_retry(managed(request, submission_id), actor=request.user)
+        return Response(SubmissionOutput(submission).data)
+
+
+class WithdrawInput(Input):
+    reason = serializers.CharField(max_length=2000, allow_blank=True, default="")
+
+
+class SubmissionWithdraw(SubmissionAction):
+    @extend_schema(request=WithdrawInput, responses=SubmissionOutput)
+    def post(self, request: Request, submission_id: uuid.UUID) -> Response:
+        """Take an entry back: nothing of it runs any more. Published scores stay, marked as withdrawn."""
+        reason = WithdrawInput.parse(request)["reason"]
+        submission = submission_withdraw(ending(request, submission_id), actor=request.user, reason=reason)
+        return Response(SubmissionOutput(submission).data)
+
+
+class TrialOutput(serializers.ModelSerializer[Trial]):
+    error = ErrorField()
+
+    class Meta:
+        model = Trial
+        fields = ["phase", "seconds", "peak_memory_bytes", "error", "log", "created_at"]
+
+
+class SubmissionTrial(SubmissionAction):
+    @extend_schema(responses=TrialOutput(many=True))
+    def get(self, request: Request, submission_id: uuid.UUID) -> Response:
+        """The trial run on sample images, phase by phase, with all that the container printed."""
+        submission = managed(request, submission_id)
+        return Response(TrialOutput(submission.trials.all(), many=True).data)
 
 
 class RunFilter(Filters):

@@ -25,8 +25,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from leaderboard.api.auth import TokenAuthentication
-from leaderboard.models import Upload
+from leaderboard.models import Upload, User
 from leaderboard.selectors import visible
+from leaderboard.services.submissions import upload_finished
+from leaderboard.services.teams import personal_team
 from leaderboard.services.uploads import upload_append, upload_create, upload_terminate
 from protocols.errors import RequestError
 
@@ -99,8 +101,12 @@ class Uploads(Tus):
     )
     def post(self, request: Request) -> Response:
         """Begin an upload."""
+        user = cast(User, request.user)
         upload = upload_create(
-            owner=request.user, length=_number(request, "Upload-Length"), filename=_filename(request)
+            owner=user,
+            team=None if user.is_maintainer else personal_team(user),
+            length=_number(request, "Upload-Length"),
+            filename=_filename(request),
         )
         headers = {"Location": reverse("api:upload", args=[upload.pk])} | _state(upload, upload.offset)
         return Response(status=201, headers=headers)
@@ -129,6 +135,8 @@ class UploadDetail(Tus):
         # Django's request reads from `wsgi.input` as far as Content-Length, and keeps nothing.
         stream = cast("IO[bytes]", request._request)
         offset = upload_append(upload, offset=offset, stream=stream)
+        if offset == upload.length:
+            upload_finished(upload)
         return Response(status=204, headers=_state(upload, offset))
 
     @extend_schema(parameters=[TUS], request=None, responses={204: None})

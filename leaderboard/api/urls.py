@@ -43,8 +43,11 @@ from leaderboard.api.submissions import (
     StepDetail,
     SubmissionCancel,
     SubmissionDetail,
+    SubmissionRetry,
     Submissions,
+    SubmissionTrial,
     SubmissionUpload,
+    SubmissionWithdraw,
 )
 from leaderboard.api.tokens import CurrentToken, Tokens
 from leaderboard.api.uploads import UploadDetail, Uploads
@@ -89,6 +92,11 @@ core: list[URLPattern | URLResolver] = [
     path("submissions/<uuid:submission_id>/", SubmissionDetail.as_view(), name="submission"),
     path("submissions/<uuid:submission_id>/upload/", SubmissionUpload.as_view(), name="submission-upload"),
     path("submissions/<uuid:submission_id>/cancel/", SubmissionCancel.as_view(), name="submission-cancel"),
+    path("submissions/<uuid:submission_id>/retry/", SubmissionRetry.as_view(), name="submission-retry"),
+    path(
+        "submissions/<uuid:submission_id>/withdraw/", SubmissionWithdraw.as_view(), name="submission-withdraw"
+    ),
+    path("submissions/<uuid:submission_id>/trial/", SubmissionTrial.as_view(), name="submission-trial"),
     path("runs/", Runs.as_view(), name="runs"),
     path("runs/<int:run_id>/", RunDetail.as_view(), name="run"),
     path("steps/<int:step_id>/", StepDetail.as_view(), name="step"),

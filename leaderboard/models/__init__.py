@@ -1,6 +1,6 @@
 """The domain, as tables. Fields, constraints and one-row properties only; writes are in ``services``."""
 
-from leaderboard.models.accounts import User
+from leaderboard.models.accounts import AccessToken, IdempotencyKey, Invitation, Membership, Role, Team, User
 from leaderboard.models.artifacts import Artifact, ArtifactKind
 from leaderboard.models.audit import Action
 from leaderboard.models.benchmarks import (
@@ -23,10 +23,20 @@ from leaderboard.models.scores import (
     RunTransfer,
     UnitScore,
 )
-from leaderboard.models.submissions import Checkpoint, Event, Run, Step, Submission, Upload, Visibility
+from leaderboard.models.submissions import (
+    Checkpoint,
+    Event,
+    Run,
+    Step,
+    Submission,
+    Trial,
+    Upload,
+    Visibility,
+)
 from leaderboard.models.workers import WorkerBeat
 
 __all__ = [
+    "AccessToken",
     "Action",
     "Artifact",
     "ArtifactKind",
@@ -43,9 +53,13 @@ __all__ = [
     "Event",
     "FirstContact",
     "Generator",
+    "IdempotencyKey",
     "Image",
+    "Invitation",
+    "Membership",
     "PeriodScore",
     "Prediction",
+    "Role",
     "Run",
     "RunScore",
     "RunTransfer",
@@ -53,7 +67,9 @@ __all__ = [
     "Step",
     "Submission",
     "Subscription",
+    "Team",
     "TrainingMode",
+    "Trial",
     "Unit",
     "UnitScore",
     "Upload",

@@ -75,6 +75,11 @@ class Benchmark(models.Model):
     def budget(self, phase: Phase) -> Budget:
         return Budget(**self.budgets[phase])
 
+    @property
+    def gpus(self) -> int:
+        """How many GPUs a worker needs for every phase."""
+        return max(self.budget(phase).gpus for phase in Phase)
+
     def __str__(self) -> str:
         return self.slug
 

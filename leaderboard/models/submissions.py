@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import models
 
+from leaderboard.models.accounts import Membership, Team
 from leaderboard.models.base import Faulty, Leased, choices, state_constraint
 from leaderboard.models.benchmarks import Benchmark, Edition, Unit
 from protocols.contract import Phase
@@ -19,8 +21,17 @@ class Upload(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads")
+    team = models.ForeignKey(
+        Team,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="uploads",
+        help_text="Whose quota it counts against; none for a maintainer's batch.",
+    )
     filename = models.CharField(max_length=255, blank=True)
     length = models.PositiveBigIntegerField(help_text="Bytes declared.")
+    sha256 = models.CharField(max_length=64, blank=True, help_text="Of all bytes, once they are there.")
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
 
@@ -46,22 +57,41 @@ class Visibility(models.TextChoices):
     PRIVATE = "private"
 
 
+def teams_of(user: Any) -> models.QuerySet[Membership, int]:
+    """The ids of the user's teams, as a subquery."""
+    return Membership.objects.filter(user=user).values_list("team_id", flat=True)
+
+
 class SubmissionQuerySet(models.QuerySet["Submission"]):
     def visible_to(self, user: object) -> SubmissionQuerySet:
-        """What ``user`` may see: public entries that were accepted, their own, and all for maintainers."""
+        """What ``user`` may see: public entries that were ever accepted, their teams', or all."""
         if getattr(user, "is_maintainer", False):
             return self
-        public = models.Q(visibility=Visibility.PUBLIC, state=SubmissionState.ACCEPTED)
+        public = models.Q(visibility=Visibility.PUBLIC, accepted_at__isnull=False)
         if getattr(user, "is_authenticated", False):
-            return self.filter(public | models.Q(owner=user))
+            return self.filter(public | models.Q(team__in=teams_of(user)))
         return self.filter(public)
+
+    def entered(self) -> SubmissionQuerySet:
+        """What stands on a board: accepted entries, and withdrawn ones, whose published scores stay."""
+        return self.filter(accepted_at__isnull=False)
+
+    def of(self, user: object) -> SubmissionQuerySet:
+        """What ``user``'s teams entered."""
+        return self.filter(team__in=teams_of(user))
 
 
 class Submission(Leased, Faulty):
     """A detector container entered for a benchmark."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="submissions")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="submissions",
+        help_text="Who entered it.",
+    )
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="submissions")
     benchmark = models.ForeignKey(Benchmark, on_delete=models.PROTECT, related_name="submissions")
     name = models.CharField(max_length=120)
     description = models.TextField(blank=True)
@@ -76,12 +106,18 @@ class Submission(Leased, Faulty):
     upload = models.OneToOneField(
         Upload, null=True, blank=True, on_delete=models.SET_NULL, related_name="submission"
     )
-    archive = models.CharField(max_length=64, blank=True, help_text="Store key of the image archive.")
+    archive = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="Store key of the image archive, its SHA-256; empty when deleted.",
+    )
+    archive_bytes = models.PositiveBigIntegerField(default=0)
     image_id = models.CharField(max_length=71, blank=True, help_text="sha256: of the image's config.")
     image_bytes = models.PositiveBigIntegerField(default=0)
     phases = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
-    sealed_at = models.DateTimeField(null=True, blank=True)
+    sealed_at = models.DateTimeField(null=True, blank=True, help_text="When its archive was whole.")
+    accepted_at = models.DateTimeField(null=True, blank=True)
 
     objects = SubmissionQuerySet.as_manager()
 
@@ -90,14 +126,29 @@ class Submission(Leased, Faulty):
         constraints = [
             state_constraint("submission_state", SubmissionState),
             models.UniqueConstraint(
-                fields=["owner", "benchmark", "name"],
+                fields=["team", "benchmark", "name"],
                 condition=~models.Q(state__in=["rejected", "withdrawn"]),
-                name="submission_name_per_owner",
+                name="submission_name_per_team",
             ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class Trial(Faulty):
+    """One phase of a submission's trial run on public sample images, with all that it printed."""
+
+    submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="trials")
+    phase = models.CharField(max_length=10, choices=choices(Phase))
+    seconds = models.FloatField()
+    peak_memory_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    log = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["submission", "-phase"]
+        constraints = [models.UniqueConstraint(fields=["submission", "phase"], name="trial_once")]
 
 
 class Run(Faulty):

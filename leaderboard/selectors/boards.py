@@ -31,7 +31,7 @@ from leaderboard.selectors.timelines import (
     timeline,
 )
 from protocols.periods import Period
-from protocols.states import LIVE_RUN, SubmissionState
+from protocols.states import LIVE_RUN
 
 N_LEADERS = 3
 
@@ -199,7 +199,7 @@ def _contact(row: FirstContact | None) -> Contact:
 def benchmark_summaries(user: object) -> list[BenchmarkSummary]:
     """Every benchmark with its leaders on the edition that is shown. Always three queries."""
     benchmarks = list(Benchmark.objects.select_related("corpus").annotate(shown=SHOWN_EDITION))
-    visible = Submission.objects.visible_to(user).filter(state=SubmissionState.ACCEPTED)
+    visible = Submission.objects.visible_to(user).entered()
     n_entries: dict[int, int] = defaultdict(int)
     for benchmark_id in visible.values_list("benchmark_id", flat=True):
         n_entries[benchmark_id] += 1
@@ -207,11 +207,11 @@ def benchmark_summaries(user: object) -> list[BenchmarkSummary]:
     scores = (
         RunScore.objects.filter(
             run__edition__in=[benchmark.shown for benchmark in benchmarks],
-            run__submission__in=Submission.objects.visible_to(None).filter(state=SubmissionState.ACCEPTED),
+            run__submission__in=Submission.objects.visible_to(None).entered(),
             period=Period.NEXT,
             value__isnull=False,
         )
-        .select_related("run__submission__owner")
+        .select_related("run__submission__team")
         .order_by("-value", "run__created_at")
     )
     for score in scores:
@@ -223,7 +223,7 @@ def benchmark_summaries(user: object) -> list[BenchmarkSummary]:
                 Leader(
                     submission.pk,
                     submission.name,
-                    submission.owner.username,
+                    submission.team.name,
                     Estimate(score.value, score.low, score.high),
                 ),
             )

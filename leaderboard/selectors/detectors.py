@@ -17,7 +17,6 @@ from protocols.continual import Transfer, transfer
 from protocols.contract import Phase
 from protocols.horizon import Horizon
 from protocols.periods import Period
-from protocols.states import SubmissionState
 
 
 @dataclass(frozen=True)
@@ -106,8 +105,8 @@ def detector(submission_id: uuid.UUID, user: object) -> Detector | None:
     """
     submission = (
         Submission.objects.visible_to(user)
-        .filter(state=SubmissionState.ACCEPTED)
-        .select_related("owner", "benchmark__corpus")
+        .entered()
+        .select_related("owner", "team", "benchmark__corpus")
         .filter(pk=submission_id)
         .first()
     )
@@ -118,9 +117,9 @@ def detector(submission_id: uuid.UUID, user: object) -> Detector | None:
         return Detector(submission, None, 0, None)
     line = timeline(edition)
     found = entries(edition, user)
-    entry = next(entry for entry in found if entry.submission_id == submission.pk)
+    entry = next((entry for entry in found if entry.submission_id == submission.pk), None)
     n_ranked = sum(other.rank is not None for other in found)
-    if entry.run_id is None:
+    if entry is None or entry.run_id is None:
         return Detector(submission, entry, n_ranked, line)
     units = {
         (score.window, score.unit_id): _scores(score) for score in UnitScore.objects.filter(run=entry.run_id)

@@ -12,7 +12,7 @@ from leaderboard.models import Edition, Run, RunScore, Submission, Visibility
 from leaderboard.selectors.estimates import Estimate
 from protocols import ranking
 from protocols.periods import Period
-from protocols.states import RUN, RunState, SubmissionState, is_final
+from protocols.states import LIVE_RUN, RunState, SubmissionState
 
 HEADLINE = (Period.NEXT, Period.PAST, Period.WHOLE)
 
@@ -38,6 +38,7 @@ class Entry:
     name: str
     owner: str
     is_private: bool
+    is_withdrawn: bool
     run_id: int | None
     run_state: RunState | None
     seed: int | None
@@ -57,20 +58,21 @@ class Entry:
     @property
     def is_live(self) -> bool:
         """Whether results are still to come."""
-        return self.run_state is None or not is_final(RUN, self.run_state)
+        return self.run_state is None or self.run_state in LIVE_RUN
 
 
 def entries(edition: Edition, user: object) -> list[Entry]:
-    """The accepted detectors that ``user`` may see, best first, those without a value last.
+    """The detectors that ``user`` may see, best first, those without a value last.
 
     A detector's best run is the one with the highest headline value; without any, the
     one that started last. Three queries.
     """
     submissions = (
         Submission.objects.visible_to(user)
-        .filter(benchmark=edition.benchmark_id, state=SubmissionState.ACCEPTED)
-        .select_related("owner")
-        .only("name", "visibility", "owner__username")
+        .entered()
+        .filter(benchmark=edition.benchmark_id)
+        .select_related("team")
+        .only("name", "visibility", "state", "team__name")
     )
     runs: dict[uuid.UUID, list[Run]] = defaultdict(list)
     for run in Run.objects.filter(edition=edition, submission__in=submissions):
@@ -81,6 +83,8 @@ def entries(edition: Edition, user: object) -> list[Entry]:
             Estimate(score.value, score.low, score.high), score.paper_value, score.n_windows
         )
     found = [_entry(submission, runs[submission.pk], scores) for submission in submissions]
+    # Of what was taken back only scores are left to show.
+    found = [entry for entry in found if entry.is_scored or not entry.is_withdrawn]
     return sorted(_ranked(found), key=_standing)
 
 
@@ -94,8 +98,9 @@ def _entry(submission: Submission, runs: list[Run], scores: dict[int, dict[str, 
     return Entry(
         submission_id=submission.pk,
         name=submission.name,
-        owner=submission.owner.username,
+        owner=submission.team.name,
         is_private=submission.visibility == Visibility.PRIVATE,
+        is_withdrawn=submission.state == SubmissionState.WITHDRAWN,
         run_id=run.pk if run else None,
         run_state=RunState(run.state) if run else None,
         seed=run.seed if run else None,

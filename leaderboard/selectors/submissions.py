@@ -12,7 +12,7 @@ from leaderboard.models import Event, Run, Step, Submission
 from leaderboard.selectors.steps import RunSteps, steps_of_runs
 from leaderboard.selectors.visible import may_manage
 from protocols.contract import Phase
-from protocols.states import RUN, SUBMISSION, StepState, SubmissionState, is_final
+from protocols.states import ENDED_SUBMISSION, LIVE_RUN, StepState, SubmissionState
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class RunReport:
 
     @property
     def is_final(self) -> bool:
-        return is_final(RUN, self.run.state)
+        return self.run.state not in LIVE_RUN
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class SubmissionReport:
         """Whether nothing will change without a new action of somebody."""
         if self.submission.state == SubmissionState.ACCEPTED:
             return all(report.is_final for report in self.runs)
-        return is_final(SUBMISSION, self.submission.state)
+        return self.submission.state in ENDED_SUBMISSION
 
     @property
     def can_cancel(self) -> bool:
@@ -83,7 +83,7 @@ def submission_report(
     """
     submission = (
         Submission.objects.visible_to(user)
-        .select_related("owner", "benchmark__corpus")
+        .select_related("owner", "team", "benchmark__corpus")
         .filter(pk=submission_id)
         .first()
     )
@@ -117,9 +117,9 @@ def _log(runs: tuple[RunReport, ...], step_id: int | None) -> StepLog | None:
 
 
 def submissions_of(user: Any) -> list[SubmissionRow]:
-    """The user's own submissions, newest first. Three queries."""
+    """What the user's teams entered, newest first. Three queries."""
     submissions = list(
-        Submission.objects.filter(owner=user).select_related("benchmark__corpus").order_by("-created_at")
+        Submission.objects.of(user).select_related("benchmark__corpus", "team").order_by("-created_at")
     )
     newest: dict[uuid.UUID, Run] = {}
     for run in Run.objects.filter(submission__in=submissions).order_by("created_at"):

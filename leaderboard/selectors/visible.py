@@ -17,6 +17,7 @@ from leaderboard.models import (
     Edition,
     Event,
     Generator,
+    Role,
     Run,
     Step,
     Submission,
@@ -30,8 +31,14 @@ def is_maintainer(user: Any) -> bool:
 
 
 def may_manage(user: Any, submission: Submission) -> bool:
-    """Whether ``user`` may change a submission and read its logs: its owner and maintainers may."""
-    return is_maintainer(user) or submission.owner_id == user.pk
+    """Whether ``user`` may run a submission and read its logs: members of its team and maintainers may."""
+    return is_maintainer(user) or submission.team_id in getattr(user, "roles", ())
+
+
+def may_end(user: Any, submission: Submission) -> bool:
+    """Whether ``user`` may take a submission back: who entered it, owners of its team, maintainers."""
+    role = getattr(user, "roles", {}).get(submission.team_id)
+    return is_maintainer(user) or role == Role.OWNER or (role is not None and submission.owner_id == user.pk)
 
 
 def corpora() -> QuerySet[Corpus]:
@@ -61,7 +68,7 @@ def editions() -> QuerySet[Edition]:
 
 
 def submissions(user: Any) -> QuerySet[Submission]:
-    return Submission.objects.visible_to(user).select_related("owner", "benchmark")
+    return Submission.objects.visible_to(user).select_related("owner", "team", "benchmark")
 
 
 def runs(user: Any) -> QuerySet[Run]:
@@ -77,13 +84,14 @@ def steps(user: Any) -> QuerySet[Step]:
 
 
 def events(user: Any) -> QuerySet[Event]:
-    """Events name workers and give inner reasons: they are for the owner and for maintainers."""
+    """Events name workers and give inner reasons: they are for the team and for maintainers."""
     if is_maintainer(user):
         return Event.objects.all()
     if not user.is_authenticated:
         return Event.objects.none()
+    own = Submission.objects.of(user)
     return Event.objects.filter(
-        Q(submission__owner=user) | Q(run__submission__owner=user) | Q(step__run__submission__owner=user)
+        Q(submission__in=own) | Q(run__submission__in=own) | Q(step__run__submission__in=own)
     )
 
 

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from django.contrib.auth import authenticate
 from django.http import HttpRequest
-from knox.models import AuthToken
 
-from leaderboard.models import User
+from leaderboard.models import AccessToken, User
 from protocols.errors import RequestError
 
 
@@ -20,8 +19,8 @@ class NewToken(NamedTuple):
     expires_at: datetime
 
 
-def token_create(user: User, *, ttl: timedelta) -> NewToken:
-    row, token = AuthToken.objects.create(user, expiry=ttl)
+def token_create(user: User, *, ttl: timedelta, name: str = "") -> NewToken:
+    row, token = AccessToken.objects.create(user, expiry=ttl, name=name)
     return NewToken(token, row.expiry)
 
 

@@ -15,23 +15,23 @@ from django.conf import settings
 from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
 
-from leaderboard.models import Batch, Run, Step, Submission
+from leaderboard.models import Batch, Run, Step, Submission, Team
 from leaderboard.queue import wake_workers
-from leaderboard.selectors.waiting import ready_queue
+from leaderboard.selectors.waiting import in_turn
 from leaderboard.services import runs
 from leaderboard.services.moves import FREE, move
 from protocols.contract import Phase
 from protocols.errors import PlatformError, TidemarkError
-from protocols.states import BatchState, RunState, StepState, SubmissionState
+from protocols.states import CHECKED, BatchState, RunState, StepState, SubmissionState
 
 Work = TypeVar("Work", Step, Submission, Batch)
 Check = TypeVar("Check", Submission, Batch)
 
-# The state in which a piece of work may be held.
-HELD: dict[type, str] = {
-    Step: StepState.RUNNING,
-    Submission: SubmissionState.CHECKING,
-    Batch: BatchState.CHECKING,
+# The states in which a piece of work may be held.
+HELD: dict[type, tuple[str, ...]] = {
+    Step: (StepState.RUNNING,),
+    Submission: CHECKED,
+    Batch: (BatchState.CHECKING,),
 }
 # How many candidates one claim looks at before it leaves the rest to the next wake-up.
 CANDIDATES = 20
@@ -53,7 +53,7 @@ def _due() -> models.Q:
 
 
 def claimable_steps(gpus: int) -> models.QuerySet[Step]:
-    """The steps of the queue that are due and that ``gpus`` GPUs suffice for.
+    """The ready steps that are due and that ``gpus`` GPUs suffice for.
 
     A step whose key is being computed by another step is left until that one is done,
     so that nothing is computed twice. Training waits while the budget of its edition is spent.
@@ -64,12 +64,13 @@ def claimable_steps(gpus: int) -> models.QuerySet[Step]:
         run__edition__budget_s__isnull=False,
         run__edition__spent_s__gte=models.F("run__edition__budget_s"),
     )
-    return ready_queue().filter(_due(), gpus__lte=gpus).exclude(models.Exists(twin)).exclude(spent)
+    ready = Step.objects.filter(_due(), state=StepState.READY, gpus__lte=gpus)
+    return ready.exclude(models.Exists(twin)).exclude(spent)
 
 
 def claim_step(worker: str, gpus: int = 0) -> Step | None:
-    """Take the oldest claimable step, or return ``None`` when there is none."""
-    for step_id, run_id in claimable_steps(gpus).values_list("id", "run_id")[:CANDIDATES]:
+    """Take the next step of the queue, or return ``None`` when there is none to claim."""
+    for step_id, run_id in in_turn(claimable_steps(gpus)).values_list("id", "run_id")[:CANDIDATES]:
         try:
             with transaction.atomic():
                 run = Run.objects.select_for_update(of=("self",)).get(pk=run_id)
@@ -93,7 +94,8 @@ def claim_step(worker: str, gpus: int = 0) -> Step | None:
                     log_tail="",
                 )
                 if run.state == RunState.QUEUED:
-                    move(run, RunState.RUNNING, actor=worker, started_at=timezone.now())
+                    move(run, RunState.RUNNING, actor=worker, started_at=run.started_at or timezone.now())
+                Team.objects.filter(submissions=run.submission_id).update(served_at=timezone.now())
                 return step
         except IntegrityError:
             # Another worker took a step with the same key in the same instant.
@@ -103,15 +105,39 @@ def claim_step(worker: str, gpus: int = 0) -> Step | None:
 
 def check_start(work: Check, worker: str) -> Check:
     """Begin a check in the calling process itself, as an import from a folder does, under a lease."""
-    return move(work, HELD[type(work)], actor=worker, **_lease(worker), attempts=1, activity="starting")
+    return move(work, HELD[type(work)][0], actor=worker, **_lease(worker), attempts=1, activity="starting")
 
 
 def claim_check(model: type[Check], worker: str) -> Check | None:
     """Take the oldest submission or batch that waits for its check, or return ``None``."""
+    return _claim_free(model._default_manager.filter(state=HELD[model][0]), worker)
+
+
+def claim_trial(worker: str, gpus: int = 0) -> Submission | None:
+    """Take the oldest submission that waits for its trial and that ``gpus`` GPUs suffice for."""
+    for submission in waiting_trials():
+        if submission.benchmark.gpus <= gpus:
+            this = Submission.objects.filter(pk=submission.pk, state=SubmissionState.TRIAL)
+            claimed = _claim_free(this, worker)
+            if claimed is not None:
+                return claimed
+    return None
+
+
+def waiting_trials() -> models.QuerySet[Submission]:
+    """Submissions whose trial is due and nobody's, the oldest first."""
+    return (
+        Submission.objects.filter(_due(), state=SubmissionState.TRIAL, lease_token__isnull=True)
+        .select_related("benchmark")
+        .order_by("created_at")[:CANDIDATES]
+    )
+
+
+def _claim_free(free: models.QuerySet[Check], worker: str) -> Check | None:
     with transaction.atomic():
         work = (
-            model._default_manager.select_for_update(skip_locked=True, of=("self",))
-            .filter(_due(), state=HELD[model], lease_token__isnull=True)
+            free.select_for_update(skip_locked=True, of=("self",))
+            .filter(_due(), lease_token__isnull=True)
             .order_by("created_at")
             .first()
         )
@@ -128,7 +154,7 @@ def _held(work: Work) -> models.QuerySet[Work]:
     if work.lease_token is None:
         # Without a token in hand nothing is held; the filter below would match what nobody holds.
         return model._default_manager.none()
-    return model._default_manager.filter(pk=work.pk, lease_token=work.lease_token, state=HELD[model])
+    return model._default_manager.filter(pk=work.pk, lease_token=work.lease_token, state__in=HELD[model])
 
 
 def _lost(work: Work) -> PlatformError:
@@ -215,7 +241,7 @@ def release_expired() -> int:
     """Give back all work whose lease ran out; returns how many pieces."""
     count = 0
     for model in (Step, Submission, Batch):
-        expired = model._default_manager.filter(state=HELD[model], lease_expires_at__lt=timezone.now())
+        expired = model._default_manager.filter(state__in=HELD[model], lease_expires_at__lt=timezone.now())
         for work in list(expired):
             try:
                 with transaction.atomic():

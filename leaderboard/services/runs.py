@@ -18,7 +18,7 @@ from leaderboard.services.moves import FREE, SERVER, move
 from protocols import plan
 from protocols.contract import Phase
 from protocols.errors import TidemarkError
-from protocols.states import ACTIVE_RUN, LIVE_RUN, RunState, StepState
+from protocols.states import ACTIVE_RUN, LIVE_RUN, RunState, StepState, SubmissionState
 
 ENDED = (StepState.SUCCEEDED, StepState.FAILED, StepState.CANCELLED)
 
@@ -54,7 +54,7 @@ def arrival_steps(edition: Edition, unit: Unit) -> list[Step]:
     # In the order of keys, so that no two transactions can wait for each other's rows.
     runs = (
         Run.objects.select_for_update(of=("self",))
-        .filter(edition=edition, state__in=ACTIVE_RUN)
+        .filter(edition=edition, state__in=ACTIVE_RUN, submission__state=SubmissionState.ACCEPTED)
         .exclude(pk__in=met)
         .select_related("submission", "edition__benchmark")
         .order_by("pk")
@@ -233,6 +233,42 @@ def step_cancel(step: Step) -> None:
         finished_at=timezone.now(),
     )
     advance(step.run)
+
+
+def run_retry(run: Run, *, actor: object) -> None:
+    """Take up a run that failed where it stopped: what succeeded stays, the rest waits for its turn again."""
+    with transaction.atomic():
+        run = Run.objects.select_for_update(of=("self",)).get(pk=run.pk)
+        again = {"error_code": "", "error_detail": "", "finished_at": None}
+        move(run, RunState.QUEUED, actor=actor, reason="Tried again.", **again)
+        for step in run.steps.filter(unit=None, state__in=(StepState.FAILED, StepState.CANCELLED)):
+            move(
+                step,
+                StepState.WAITING,
+                actor=actor,
+                reason="Tried again.",
+                attempts=0,
+                not_before=None,
+                started_at=None,
+                progress=0.0,
+                **again,
+            )
+        advance(run)
+
+
+def arrivals_cancel(submission: Submission, *, actor: object) -> None:
+    """Let a submission meet no newcomer any more; what is running may finish."""
+    waiting = Step.objects.filter(
+        run__submission=submission, unit__isnull=False, state__in=(StepState.WAITING, StepState.READY)
+    )
+    for step in waiting:
+        move(
+            step,
+            StepState.CANCELLED,
+            actor=actor,
+            reason="The entry was withdrawn.",
+            finished_at=timezone.now(),
+        )
 
 
 def run_cancel(run: Run, *, actor: object) -> None:

@@ -26,7 +26,7 @@ from leaderboard.services.audit import Verb, record
 from leaderboard.services.uploads import delete_spent, spent_uploads
 from leaderboard.store import store
 from protocols.errors import RequestError
-from protocols.states import BatchState, StepState, SubmissionState
+from protocols.states import CHECKED, BatchState, StepState
 
 # How long to try for a moment in which nobody else holds a lock on work, and how often.
 PATIENCE_S = 5.0
@@ -97,7 +97,7 @@ def _untouched_since() -> float:
     now = timezone.now()
     steps = Step.objects.filter(state=StepState.RUNNING).aggregate(first=Min("started_at"))["first"]
     checks = (
-        Submission.objects.filter(state=SubmissionState.CHECKING, lease_token__isnull=False),
+        Submission.objects.filter(state__in=CHECKED, lease_token__isnull=False),
         Batch.objects.filter(state=BatchState.CHECKING, lease_token__isnull=False),
     )
     begun = [steps] if steps else []

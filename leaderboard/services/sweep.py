@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from leaderboard.models import Batch, Run, Submission
 from leaderboard.queue import send_wake_up
 from leaderboard.services import leases, news, runs, uploads, workers
-from protocols.states import BatchState, RunState, SubmissionState
+from leaderboard.services.submissions import upload_finished
+from protocols.states import CHECKED, BatchState, RunState, SubmissionState
 
 # One message per waiting piece of work is plenty; each worker goes on until nothing is left.
 MAX_WAKE_UPS = 32
@@ -31,7 +32,7 @@ class Swept:
 def waiting_count() -> int:
     """How many pieces of work could be claimed now."""
     stale = Run.objects.filter(stale_since__isnull=False).count()
-    checks = Submission.objects.filter(state=SubmissionState.CHECKING, lease_token__isnull=True).count()
+    checks = Submission.objects.filter(state__in=CHECKED, lease_token__isnull=True).count()
     batches = Batch.objects.filter(state=BatchState.CHECKING, lease_token__isnull=True).count()
     return stale + checks + batches + leases.claimable_steps(gpus=ANY_GPUS).count()
 
@@ -44,6 +45,9 @@ def sweep() -> Swept:
     released = leases.release_expired()
     for run in Run.objects.filter(state__in=(RunState.QUEUED, RunState.RUNNING)):
         runs.advance(run)
+    for submission in Submission.objects.filter(state=SubmissionState.UPLOADING).select_related("upload"):
+        if submission.upload is not None:
+            upload_finished(submission.upload)
     deleted = uploads.delete_spent()
     workers.workers_forget()
     news.tell_met()

@@ -8,34 +8,42 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import IO, Any
+from typing import IO
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from leaderboard.models import Upload
-from protocols.errors import PlatformError, RequestError
+from leaderboard.models import Team, Upload, User
+from leaderboard.services.quotas import require_bytes
+from protocols.errors import PLATFORM_FAULTS, PlatformError, RequestError
 from protocols.states import BatchState, SubmissionState
 
 CHUNK_BYTES = 1 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def upload_create(*, owner: Any, length: int, filename: str = "") -> Upload:
-    """Raises ``RequestError('upload_size')`` above ``UPLOAD_MAX_BYTES``."""
+def upload_create(*, owner: User, team: Team | None, length: int, filename: str = "") -> Upload:
+    """``team`` is whose quota it counts against; a maintainer's batch counts against none.
+
+    Raises ``RequestError``: upload_size above ``UPLOAD_MAX_BYTES``, quota_bytes.
+    """
     if not 0 < length <= settings.UPLOAD_MAX_BYTES:
         raise RequestError(
             "upload_size",
             f"{length} bytes were declared; from 1 to {settings.UPLOAD_MAX_BYTES} are accepted.",
         )
-    upload = Upload.objects.create(
-        owner=owner,
-        length=length,
-        filename=filename[:255],
-        expires_at=timezone.now() + timedelta(seconds=settings.UPLOAD_EXPIRES_S),
-    )
+    with transaction.atomic():
+        if team is not None:
+            require_bytes(Team.objects.select_for_update().get(pk=team.pk), length)
+        upload = Upload.objects.create(
+            owner=owner,
+            team=team,
+            length=length,
+            filename=filename[:255],
+            expires_at=timezone.now() + timedelta(seconds=settings.UPLOAD_EXPIRES_S),
+        )
     upload.path.parent.mkdir(parents=True, exist_ok=True)
     upload.path.touch(mode=0o600)
     return upload
@@ -85,12 +93,18 @@ def upload_append(upload: Upload, *, offset: int, stream: IO[bytes]) -> int:
     return received
 
 
+def upload_attach(upload: Upload) -> Upload:
+    """Check that an upload is free, for the one thing that will own it; bytes may still be missing."""
+    upload = Upload.objects.select_for_update().get(pk=upload.pk)
+    _check_free(upload)
+    return upload
+
+
 def upload_take(upload: Upload) -> Upload:
     """Check that an upload is whole and free, for the one thing that will own it."""
-    upload = Upload.objects.select_for_update().get(pk=upload.pk)
+    upload = upload_attach(upload)
     if not upload.is_complete:
         raise RequestError("upload_incomplete", f"{upload.offset} of {upload.length} bytes have arrived.")
-    _check_free(upload)
     return upload
 
 
@@ -117,7 +131,10 @@ def upload_delete(upload: Upload) -> None:
 def spent_uploads() -> QuerySet[Upload]:
     """What was abandoned, and what its owner no longer needs."""
     abandoned = Q(submission__isnull=True, batch__isnull=True, expires_at__lt=timezone.now())
-    checked = Q(submission__isnull=False) & ~Q(submission__state=SubmissionState.CHECKING)
+    # After a fault of the platform the check can be tried again, with the bytes that are there.
+    waits = Q(submission__state__in=(SubmissionState.UPLOADING, SubmissionState.CHECKING))
+    retried = Q(submission__state=SubmissionState.REJECTED, submission__error_code__in=PLATFORM_FAULTS)
+    checked = Q(submission__isnull=False) & ~waits & ~(retried & Q(expires_at__gt=timezone.now()))
     sealed = Q(batch__isnull=False) & ~Q(batch__state=BatchState.CHECKING)
     return Upload.objects.filter(abandoned | checked | sealed)
 

@@ -25,6 +25,7 @@ from leaderboard.services import (
     uploads,
 )
 from leaderboard.services.leases import check_start
+from leaderboard.services.teams import personal_team
 from protocols.contract import LABEL_CONTRACT, LABEL_PHASES
 
 N_TRAIN, N_EVAL = 6, 5
@@ -159,8 +160,12 @@ def _files(batch: Batch, times: int) -> Iterator[SourceFile]:
 def submit(benchmark: Benchmark, archive: Path, name: str, *, seed: int = 0) -> Submission:
     """Upload an archive as its owner would, and queue its check."""
     owner, _ = User.objects.get_or_create(username="owner")
-    submission = submissions.submission_create(owner=owner, benchmark=benchmark, name=name, seed=seed)
-    upload = uploads.upload_create(owner=owner, length=archive.stat().st_size, filename=archive.name)
+    submission = submissions.submission_create(
+        owner=owner, team=personal_team(owner), benchmark=benchmark, name=name, seed=seed
+    )
+    upload = uploads.upload_create(
+        owner=owner, team=personal_team(owner), length=archive.stat().st_size, filename=archive.name
+    )
     with archive.open("rb") as file:
         uploads.upload_append(upload, offset=0, stream=file)
     return submissions.submission_attach(submission, upload, actor=owner)

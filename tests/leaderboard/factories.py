@@ -32,6 +32,7 @@ from leaderboard.models import (
     User,
     Window,
 )
+from leaderboard.services.teams import personal_team
 from leaderboard.store import store
 from protocols.contract import Phase
 from protocols.states import BatchState, RunState, StepState, SubmissionState
@@ -94,6 +95,7 @@ class UploadFactory(DjangoModelFactory[Upload]):
     owner = factory.SubFactory(UserFactory)
     filename = "archive.tar"
     length = 7
+    team = factory.LazyAttribute(lambda upload: personal_team(upload.owner))
     expires_at = factory.LazyFunction(lambda: timezone.now() + timedelta(days=1))
 
     @factory.post_generation
@@ -227,6 +229,7 @@ class SubmissionFactory(DjangoModelFactory[Submission]):
         model = Submission
 
     owner = factory.SubFactory(UserFactory)
+    team = factory.LazyAttribute(lambda submission: personal_team(submission.owner))
     benchmark = factory.SubFactory(BenchmarkFactory)
     name = factory.Sequence(lambda n: f"detector-{n}")
     state = SubmissionState.ACCEPTED
@@ -235,6 +238,9 @@ class SubmissionFactory(DjangoModelFactory[Submission]):
     image_bytes = 10_000_000
     phases = factory.LazyFunction(lambda: [Phase.TRAIN.value, Phase.PREDICT.value])
     sealed_at = factory.LazyFunction(timezone.now)
+    accepted_at = factory.LazyAttribute(
+        lambda submission: timezone.now() if submission.state == SubmissionState.ACCEPTED else None
+    )
 
     class Params:
         draft = factory.Trait(

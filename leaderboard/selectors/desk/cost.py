@@ -88,7 +88,7 @@ def cost_report() -> CostReport:
         .values(
             "phase",
             "gpus",
-            owner=F("run__submission__owner__username"),
+            owner=F("run__submission__team__slug"),
             benchmark=F("run__edition__benchmark"),
         )
         .annotate(

@@ -87,6 +87,7 @@ def queue(workers: list[WorkerRow]) -> Queue:
     alive = [row.n_gpus for row in workers if row.state == WorkerState.ALIVE]
     rows = [
         _checks("check of an archive", Submission, SubmissionState.CHECKING, len(alive)),
+        _checks("trial run", Submission, SubmissionState.TRIAL, len(alive)),
         _checks("check of a batch", Batch, BatchState.CHECKING, len(alive)),
     ]
     ready = Q(state=StepState.READY)

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from leaderboard.models import Batch, Step, Submission, WorkerBeat
-from protocols.states import BatchState, StepState, SubmissionState
+from protocols.states import CHECKED, BatchState, StepState
 
 # A beat may be late when the machine is busy; three in a row are not.
 MISSED_BEATS = 3
@@ -69,7 +69,7 @@ def worker_rows() -> list[WorkerRow]:
     checks: dict[str, Submission | Batch] = {
         submission.leased_by: submission
         for submission in Submission.objects.filter(
-            state=SubmissionState.CHECKING, lease_token__isnull=False, leased_by__in=names
+            state__in=CHECKED, lease_token__isnull=False, leased_by__in=names
         )
     }
     batches = Batch.objects.filter(state=BatchState.CHECKING, lease_token__isnull=False, leased_by__in=names)
