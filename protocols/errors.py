@@ -321,6 +321,18 @@ _add(
     "Read it again and repeat if you still want it.",
 )
 _add(
+    _C,
+    "idempotency_mismatch",
+    "The Idempotency-Key was used for another request.",
+    "Send a new key with every new request, and the same key only to repeat the same one.",
+)
+_add(
+    _C,
+    "idempotency_running",
+    "A request with this Idempotency-Key is still being answered.",
+    "Send it again in a moment; you will get the first one's answer.",
+)
+_add(
     _C, "upload_offset", "The upload goes on at another offset.", "Ask with HEAD and resume at Upload-Offset."
 )
 _add(

@@ -1,8 +1,7 @@
-"""Image archives as uploads bring them; what real engines save is in ``sandbox/test_images.py``."""
+"""Image archives as uploads bring them; what real engines save is in ``tests/sandbox/test_images.py``."""
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import hashlib
 import io
@@ -10,18 +9,15 @@ import json
 import re
 import tarfile
 import time
-import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from protocols.contract import Phase
 from protocols.errors import CATALOGUE, ParticipantError
-from sandbox import archive as archives
 from sandbox.archive import ImageInfo, clean_archive, inspect_archive
+from sandbox.archive import bounds as archives
 from tests.sandbox.archives import LABELS, Image, add_file, add_special, layer, write_archive
 
 IMAGE = Image()
@@ -50,8 +46,6 @@ def test_what_is_in_an_archive(tmp_path: Path, zipped: bool) -> None:
         phases=(Phase.TRAIN, Phase.PREDICT),
         size_bytes=len(LAYER),
         entrypoint=("python3", "/detector.py"),
-        created="2026-01-02T03:04:05Z",
-        labels=LABELS,
     )
 
 
@@ -123,14 +117,6 @@ def written(
 
 def test_names_that_are_no_digests_are_fine(tmp_path: Path) -> None:
     assert inspect_archive(written(tmp_path)).image_id == IMAGE.image_id
-
-
-def test_the_layout_of_newer_dockers(tmp_path: Path) -> None:
-    config = "blobs/sha256/" + IMAGE.image_id.removeprefix("sha256:")
-    blob = f"blobs/sha256/{hashlib.sha256(LAYER).hexdigest()}"
-    manifest = [{"Config": config, "RepoTags": ["x:y"], "Layers": [blob]}]
-    files = {"oci-layout": b"{}", "index.json": b"{}", config: IMAGE.config, blob: LAYER}
-    assert inspect_archive(written(tmp_path, manifest=manifest, files=files)).image_id == IMAGE.image_id
 
 
 def test_layers_may_be_gzipped(tmp_path: Path) -> None:
@@ -260,24 +246,6 @@ def test_more_than_the_server_accepts(tmp_path: Path) -> None:
     assert inspect_archive(path, max_bytes=2 * 10**6).size_bytes > 10**6
 
 
-def test_a_layer_that_unpacks_without_end(tmp_path: Path) -> None:
-    bomb = gzip.compress(bytes(50 << 20))
-    path = written(tmp_path, files={"c.json": IMAGE.config, "l.tar": bomb})
-    tracemalloc.start()
-    assert code_of(path, max_bytes=10 << 20) == "archive_too_large"
-    _, peak_bytes = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak_bytes < 16 << 20
-
-
-def test_more_members_than_any_image_has(tmp_path: Path) -> None:
-    def many(archive: tarfile.TarFile) -> None:
-        for number in range(archives.MAX_MEMBERS):
-            add_file(archive, f"x/{number}", b"")
-
-    assert code_of(appended(tmp_path / "image.tar", many)) == "archive_too_large"
-
-
 def claimed(path: Path, kind: bytes, size: int, content: bytes = b"") -> Path:
     """An archive that begins with a member of any kind that claims any size."""
     info = tarfile.TarInfo("claim")
@@ -294,7 +262,7 @@ def test_a_header_that_would_fill_the_memory(tmp_path: Path, kind: bytes) -> Non
 
 
 def test_a_member_larger_than_the_file(tmp_path: Path) -> None:
-    assert code_of(claimed(tmp_path / "image.tar", tarfile.REGTYPE, 1 << 60)) == "archive_too_large"
+    assert code_of(claimed(tmp_path / "image.tar", tarfile.REGTYPE, 1 << 60)) == "archive_unreadable"
     assert code_of(claimed(tmp_path / "image.tar", tarfile.REGTYPE, 1 << 30)) == "archive_unreadable"
 
 
@@ -320,44 +288,6 @@ def test_headers_nested_without_end(tmp_path: Path) -> None:
     assert code_of(tmp_path / "image.tar") == "archive_unreadable"
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.data())
-def test_no_change_of_any_byte_breaks_it(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
-    """Whatever is uploaded, the answer is an image or a fault of the participant."""
-    path = tmp_path_factory.mktemp("fuzz") / "image.tar"
-    raw = bytearray(write_archive(path, IMAGE, zipped=data.draw(st.booleans())).read_bytes())
-    for _ in range(data.draw(st.integers(1, 8))):
-        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
-    path.write_bytes(raw)
-    with contextlib.suppress(ParticipantError):
-        assert inspect_archive(path).size_bytes == len(LAYER)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=5,
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.sampled_from(["architecture", "os", "created", "config", "rootfs"]), JSON)
-def test_no_config_breaks_it(tmp_path_factory: pytest.TempPathFactory, field: str, value: object) -> None:
-    config = json.loads(IMAGE.config)
-    if isinstance(config[field], dict):
-        for key in config[field]:
-            broken = config | {field: config[field] | {key: value}}
-            _inspect_config(tmp_path_factory.mktemp("json"), broken)
-    _inspect_config(tmp_path_factory.mktemp("json"), config | {field: value})
-
-
-def _inspect_config(folder: Path, config: object) -> None:
-    with contextlib.suppress(ParticipantError):
-        inspect_archive(written(folder, files={"c.json": json.dumps(config).encode(), "l.tar": LAYER}))
-
-
 def test_the_clean_archive_has_the_same_image_and_nothing_else(tmp_path: Path) -> None:
     same = layer({"b": "b"})
     image = Image(layers=[LAYER, same, layer({"c": "c"}), same])
@@ -381,5 +311,5 @@ def test_the_clean_archive_has_the_same_image_and_nothing_else(tmp_path: Path) -
 
 
 def test_every_code_of_archives_is_tested() -> None:
-    text = Path(__file__).read_text()
+    text = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     assert [code for code in CATALOGUE if code.startswith("archive_") and f'"{code}"' not in text] == []
