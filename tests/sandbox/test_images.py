@@ -120,7 +120,7 @@ def test_what_the_engine_saves_passes_the_check(engine: Running, tmp_path: Path)
 @pytest.mark.parametrize("form", ["docker-archive", "oci-archive"])
 @pytest.mark.parametrize("packed", [False, True])
 def test_what_podman_saves_passes_the_check(podman: Running, tmp_path: Path, form: str, packed: bool) -> None:
-    """Both forms of ``podman save``, of an image that was built; and what is loaded from them runs the same."""
+    """Both forms of ``podman save``, of an image that was built."""
     saved = tmp_path / "saved.tar"
     name = "localhost/tidemark/test-forms:latest"
     podman.client.images.get(podman.image_id).tag(name.removesuffix(":latest"), "latest")
