@@ -319,6 +319,8 @@ def test_every_field_that_holds_a_store_key_is_known_here() -> None:
         ("Prediction", "state_key"),
         ("FirstContact", "state_key"),
         ("Subscription", "token"),
+        ("IdempotencyKey", "fingerprint"),
+        ("Upload", "sha256"),
     }
     found = {
         (model.__name__, field.name)
