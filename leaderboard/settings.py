@@ -7,6 +7,9 @@ from typing import Any
 
 import environ
 import structlog
+from django.core.exceptions import ImproperlyConfigured
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from protocols.contract import Phase
 from protocols.states import BatchState, RunState, StepState, SubmissionState
@@ -34,6 +37,8 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "django_htmx",
     "django_filters",
+    "allauth",
+    "allauth.account",
     "django_structlog",
     "rest_framework",
     "knox",
@@ -47,11 +52,14 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Before anything that asks the database: a flood must cost nothing but a count.
+    "leaderboard.api.throttling.limits",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
@@ -82,15 +90,51 @@ DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = 10
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+CACHES = {
+    "default": {
+        "BACKEND": "leaderboard.cache.Cache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "tidemark",
+        # A request waits no longer than this for a count. One more try, for a connection that grew old.
+        "OPTIONS": {
+            "socket_timeout": 0.5,
+            "socket_connect_timeout": 0.5,
+            "retry": Retry(NoBackoff(), 1),
+        },
+    }
+}
 
 AUTH_USER_MODEL = "leaderboard.User"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+# Names in any spelling of upper and lower case, or a confirmed address, and a limit of wrong guesses.
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
+
+# Accounts: who may sign up, and whether an address must be confirmed before it serves to sign in.
+SIGNUP = env.str("SIGNUP", default="open")
+EMAIL_CONFIRMATION = env.str("EMAIL_CONFIRMATION", default="optional")
+if SIGNUP not in ("open", "closed"):
+    raise ImproperlyConfigured("SIGNUP is open or closed.")
+if EMAIL_CONFIRMATION not in ("optional", "mandatory", "none"):
+    raise ImproperlyConfigured("EMAIL_CONFIRMATION is optional, mandatory or none.")
+ACCOUNT_ADAPTER = "leaderboard.pages.accounts.Adapter"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = EMAIL_CONFIRMATION
+# Signing up must not tell whether somebody has an account. Where an address need not be confirmed first,
+# two accounts may name it, and it belongs to the one that confirms it.
+ACCOUNT_PREVENT_ENUMERATION = True if EMAIL_CONFIRMATION == "mandatory" else "strict"
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_PRESERVE_USERNAME_CASING = False
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_EMAIL_NOTIFICATIONS = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en"
@@ -117,6 +161,18 @@ X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", default=False)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20
 
+# How many proxies of ours stand before the server and name the client in X-Forwarded-For.
+NUM_PROXIES = env.int("NUM_PROXIES", default=0)
+# How often something may be asked for, by policy (leaderboard/limits.py); an empty rate is no bound.
+THROTTLES = {
+    "address": env.str("THROTTLE_ADDRESS", default="1200/min"),
+    "user": env.str("THROTTLE_USER", default="600/min"),
+    "sign-in": env.str("THROTTLE_SIGN_IN", default="30/min"),
+    "uploads": env.str("THROTTLE_UPLOADS", default="6000/min"),
+    "webhooks": env.str("THROTTLE_WEBHOOKS", default="30/min"),
+    "invitations": env.str("THROTTLE_INVITATIONS", default="30/h"),
+}
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "leaderboard.api.auth.TokenAuthentication",
@@ -128,9 +184,9 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "leaderboard.api.pagination.Pages",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "leaderboard.api.schema.Schema",
-    "DEFAULT_THROTTLE_RATES": {"tokens": "30/min", "webhooks": "30/min", "subscriptions": "10/hour"},
-    # How many proxies of ours stand before the server and name the client in X-Forwarded-For.
-    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
+    "DEFAULT_THROTTLE_CLASSES": ["leaderboard.api.throttling.UserThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"subscriptions": "10/hour"},
+    "NUM_PROXIES": NUM_PROXIES,
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -182,6 +238,8 @@ UPLOAD_EXPIRES_S = env.int("UPLOAD_EXPIRES_S", default=7 * 24 * 3600)
 QUOTA_SUBMISSIONS_A_DAY = env.int("QUOTA_SUBMISSIONS_A_DAY", default=20)
 QUOTA_ACTIVE_RUNS = env.int("QUOTA_ACTIVE_RUNS", default=20)
 QUOTA_STORED_BYTES = env.int("QUOTA_STORED_BYTES", default=200 * 2**30)
+# How many teams one person may own beside their own: each has quotas of its own.
+QUOTA_TEAMS = env.int("QUOTA_TEAMS", default=3)
 # What each phase of a trial run may take. The other limits are the benchmark's own.
 TRIAL_TIMEOUT_S = env.float("TRIAL_TIMEOUT_S", default=300.0)
 # Where metadata alone tells fakes from reals with more than this AUROC, publishing needs a reason.
@@ -199,6 +257,8 @@ DOCKER_HOST = env.str("DOCKER_HOST", default="")
 # Names this server's containers on a shared engine.
 INSTANCE = env.str("TIDEMARK_INSTANCE", default="tidemark")
 WORKER_GPUS = env.list("TIDEMARK_GPUS", default=[])
+# What this worker takes. One that takes no steps keeps checks and trials from waiting for training.
+WORKER_TAKES = env.list("TIDEMARK_TAKES", default=["checks", "trials", "batches", "steps"])
 
 # The desk: what an hour of a CPU and of a GPU costs, where somebody wants to know.
 CPU_HOUR_COST = env.float("CPU_HOUR_COST", default=0.0)

@@ -47,7 +47,7 @@ _add(
 _add(
     _P,
     "container_oom",
-    "The container used more memory than the benchmark grants and was killed.",
+    "The container needed more memory than the benchmark grants.",
     "Use smaller batches or fewer data-loader workers.",
 )
 _add(
@@ -340,6 +340,24 @@ _add(
     "upload_size",
     "The upload is larger than declared or than the server accepts.",
     "Declare the right length.",
+)
+_add(
+    _C,
+    "upload_checksum",
+    "The bytes that arrived do not have the checksum that was sent with them; they were thrown away.",
+    "Send them again from the same offset.",
+)
+_add(
+    _C,
+    "upload_algorithm",
+    "The server does not know this checksum algorithm.",
+    "Use one of Tus-Checksum-Algorithm, which OPTIONS tells, or send no Upload-Checksum.",
+)
+_add(
+    _C,
+    "upload_stalled",
+    "No byte came for so long that the server gave the request up. What had arrived is kept.",
+    "Ask with HEAD and resume at Upload-Offset.",
 )
 _add(
     _C,

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from leaderboard.api.auth import MaintainerOnly, MaintainerOrReadOnly
 from leaderboard.api.base import Input, created, named
 from leaderboard.api.corpora import PhaseCostOutput
+from leaderboard.api.idempotency import idempotent
 from leaderboard.models import (
     Benchmark,
     Closing,
@@ -193,6 +194,7 @@ class Benchmarks(generics.ListAPIView[Benchmark]):
         return visible.benchmarks()
 
     @extend_schema(request=BenchmarkInput, responses={201: BenchmarkOutput})
+    @idempotent()
     def post(self, request: Request) -> Response:
         """Make a benchmark over a corpus. For maintainers."""
         data = BenchmarkInput.parse(request)

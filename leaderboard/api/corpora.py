@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from leaderboard.api.auth import MaintainerOnly, MaintainerOrReadOnly
 from leaderboard.api.base import ErrorField, Filters, Input, UploadInput, created, named
+from leaderboard.api.idempotency import idempotent
 from leaderboard.models import Batch, Corpus, Generator
 from leaderboard.models.base import choices
 from leaderboard.selectors import visible
@@ -51,6 +52,7 @@ class Corpora(generics.ListAPIView[Corpus]):
         return visible.corpora()
 
     @extend_schema(request=CorpusInput, responses={201: CorpusOutput})
+    @idempotent()
     def post(self, request: Request) -> Response:
         """Make a corpus. For maintainers."""
         corpus = corpus_create(**CorpusInput.parse(request), actor=request.user)
@@ -118,6 +120,7 @@ class Generators(generics.ListAPIView[Generator]):
         return visible.generators(self.request.user)
 
     @extend_schema(request=GeneratorInput, responses={201: GeneratorOutput})
+    @idempotent()
     def post(self, request: Request) -> Response:
         """Register a generator. For maintainers."""
         data = GeneratorInput.parse(request)
@@ -235,6 +238,7 @@ class Batches(generics.ListAPIView[Batch]):
         return visible.batches(self.request.user)
 
     @extend_schema(request=BatchInput, responses={201: BatchOutput})
+    @idempotent()
     def post(self, request: Request) -> Response:
         """Make an empty batch, of a generator or of a real source. For maintainers."""
         data = BatchInput.parse(request)

@@ -36,6 +36,8 @@ STATUS = {
     "method_not_allowed": 405,
     "not_acceptable": 406,
     "conflict": 409,
+    "idempotency_running": 409,
+    "idempotency_mismatch": 422,
     "illegal_transition": 409,
     "upload_offset": 409,
     "upload_incomplete": 409,
@@ -49,6 +51,8 @@ STATUS = {
     "upload_size": 413,
     "unsupported_media_type": 415,
     "upload_locked": 423,
+    "upload_stalled": 408,
+    "upload_checksum": 460,
     "throttled": 429,
     "error": 500,
     "storage_full": 507,
@@ -119,7 +123,7 @@ class Nowhere(APIView):
         raise exceptions.NotFound(f"There is no such address.{hint}")
 
 
-def _outside_views(code: str, status: int, detail: str) -> JsonResponse:
+def outside_views(code: str, status: int, detail: str) -> JsonResponse:
     """The answer where a request fails before or behind the API's views."""
     error = {"code": code, "detail": detail, "attr": None, "fix": CATALOGUE[code].fix}
     kind = SERVER_ERROR if status >= 500 else CLIENT_ERROR
@@ -128,12 +132,12 @@ def _outside_views(code: str, status: int, detail: str) -> JsonResponse:
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     if request.path.startswith("/api/"):
-        return _outside_views("invalid", 400, "The request is malformed.")
+        return outside_views("invalid", 400, "The request is malformed.")
     return defaults.bad_request(request, exception)
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
     if request.path.startswith("/api/"):
         detail = f"The server failed. Its log knows this request as {request_id()}."
-        return _outside_views("error", 500, detail)
+        return outside_views("error", 500, detail)
     return defaults.server_error(request)

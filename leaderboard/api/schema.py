@@ -1,4 +1,7 @@
-"""How the OpenAPI document is made."""
+"""How the OpenAPI document is made: every answer in it, refusals too, is one that can come.
+
+Schemathesis holds the server to it (``python -m benchmarks.schema``).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,21 @@ from drf_standardized_errors.openapi import AutoSchema
 from rest_framework import serializers
 
 from protocols.errors import CATALOGUE
+
+CHANGING = ("POST", "PUT", "PATCH", "DELETE")
+IDEMPOTENCY_KEY: dict[str, Any] = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[!-~]([ -~]*[!-~])?$"},
+    "description": "Sent again with the same key within a day, the request makes nothing twice: "
+    "it is given the first one's answer.",
+}
+REPLAYED: dict[str, Any] = {
+    "schema": {"type": "string", "enum": ["true"]},
+    "description": "There when the answer is that of an earlier request with this Idempotency-Key.",
+}
+LOCATION: dict[str, Any] = {"schema": {"type": "string"}, "description": "The address of the new thing."}
 
 
 class ErrorItem(serializers.Serializer[Any]):
@@ -32,12 +50,39 @@ class TokenScheme(KnoxTokenScheme):  # type: ignore[no-untyped-call]
 
 
 class Schema(AutoSchema):
-    """Documents the error answers with the one error shape."""
+    """Documents the error answers with the one error shape, and what creation has in common."""
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> Any:
+        operation = super().get_operation(*args, **kwargs)
+        if operation and self._takes_idempotency_key():
+            operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+            headers = operation["responses"]["201"].setdefault("headers", {})
+            headers |= {"Idempotency-Replayed": REPLAYED, "Location": LOCATION}
+        return operation
+
+    def _takes_idempotency_key(self) -> bool:
+        method = getattr(self.view, self.method.lower(), None)
+        return bool(getattr(method, "takes_idempotency_key", False))
 
     def _get_error_response_serializer(self, status_code: str) -> type[ErrorAnswer]:
         return ErrorAnswer
 
     def _should_add_error_response(self, responses: dict[str, object], status_code: str) -> bool:
-        if status_code in ("409", "413"):
-            return self.method == "POST" and status_code not in responses
+        if status_code in responses:
+            return False
+        # A view names what only it answers: a quota, or the protocol of uploads.
+        if status_code in getattr(self.view, "error_statuses", ()):
+            return True
+        match status_code:
+            case "400":
+                # Every address can be asked with something that is malformed.
+                return True
+            case "409":
+                return self.method in CHANGING
+            case "413":
+                return self.method in ("POST", "PUT", "PATCH")
+            case "412" | "423" | "507":
+                return False
+            case "422":
+                return self._takes_idempotency_key()
         return bool(super()._should_add_error_response(responses, status_code))

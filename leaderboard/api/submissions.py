@@ -18,11 +18,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from leaderboard.api.base import ErrorField, Filters, Input, UploadInput, created, named
+from leaderboard.api.idempotency import idempotent
 from leaderboard.models import Benchmark, Event, Run, Step, Submission, Team, Trial, User, Visibility
 from leaderboard.models.base import choices
 from leaderboard.models.submissions import teams_of
 from leaderboard.selectors import visible
-from leaderboard.selectors.waiting import queue_positions
+from leaderboard.selectors.steps import cost_of
+from leaderboard.selectors.waits import Wait, wait_of, waits_of
 from leaderboard.services.submissions import (
     submission_attach,
     submission_cancel,
@@ -103,7 +105,11 @@ class StepOutput(serializers.ModelSerializer[Step]):
         help_text="The generator that arrived and is met here for the first time; else null.",
     )
     timings = serializers.DictField(child=serializers.FloatField(), help_text="Seconds by part.")
+    waits_for = serializers.SerializerMethodField(help_text="In words; null unless it waits or is ready.")
     queue_position = serializers.SerializerMethodField(help_text="From 1; null unless it is ready.")
+    expected_wait_s = serializers.SerializerMethodField(
+        help_text="Seconds until it probably begins, from what such steps took lately; null if unknown."
+    )
     error = ErrorField()
 
     class Meta:
@@ -117,7 +123,9 @@ class StepOutput(serializers.ModelSerializer[Step]):
             "state",
             "progress",
             "activity",
+            "waits_for",
             "queue_position",
+            "expected_wait_s",
             "attempts",
             "reused",
             "gpus",
@@ -128,9 +136,18 @@ class StepOutput(serializers.ModelSerializer[Step]):
             "finished_at",
         ]
 
+    def get_waits_for(self, step: Step) -> str | None:
+        return wait.what_for if (wait := self._wait(step)) else None
+
     def get_queue_position(self, step: Step) -> int | None:
-        positions: dict[int, int] = self.context["positions"]
-        return positions.get(step.pk)
+        return wait.position if (wait := self._wait(step)) else None
+
+    def get_expected_wait_s(self, step: Step) -> float | None:
+        return wait.expected_s if (wait := self._wait(step)) else None
+
+    def _wait(self, step: Step) -> Wait | None:
+        waits: dict[int, Wait] = self.context["waits"]
+        return waits.get(step.pk)
 
 
 class StepDetailOutput(StepOutput):
@@ -177,10 +194,27 @@ class RunDetailOutput(RunOutput):
 
 
 class SubmissionDetailOutput(SubmissionOutput):
+    waits_for = serializers.CharField(
+        allow_null=True, help_text="What it waits for before its first run, in words; else null."
+    )
+    queue_position = serializers.IntegerField(allow_null=True, help_text="For its check or trial, from 1.")
+    expected_wait_s = serializers.FloatField(allow_null=True)
+    uploaded_bytes = serializers.IntegerField(allow_null=True, help_text="While its archive is on its way.")
+    upload_bytes = serializers.IntegerField(allow_null=True, help_text="What was declared of its archive.")
+    cost_s = serializers.FloatField(allow_null=True, help_text="Container seconds of its steps so far.")
     runs = RunDetailOutput(many=True)
 
     class Meta(SubmissionOutput.Meta):
-        fields = [*SubmissionOutput.Meta.fields, "runs"]
+        fields = [
+            *SubmissionOutput.Meta.fields,
+            "waits_for",
+            "queue_position",
+            "expected_wait_s",
+            "uploaded_bytes",
+            "upload_bytes",
+            "cost_s",
+            "runs",
+        ]
 
 
 def runs_with_progress(user: Any) -> QuerySet[Run]:
@@ -194,8 +228,8 @@ def runs_with_steps(user: Any) -> QuerySet[Run]:
 def run_data(runs: Iterable[Run]) -> list[dict[str, Any]]:
     """Runs and their steps, with the steps' places in the queue."""
     runs = list(runs)
-    positions = queue_positions(step for run in runs for step in run.steps.all())
-    return list(RunDetailOutput(runs, many=True, context={"positions": positions}).data)
+    waits = waits_of(step for run in runs for step in run.steps.all())
+    return list(RunDetailOutput(runs, many=True, context={"waits": waits}).data)
 
 
 class SubmissionFilter(Filters):
@@ -223,6 +257,7 @@ class Submissions(generics.ListAPIView[Submission]):
         return visible.submissions(self.request.user)
 
     @extend_schema(request=SubmissionInput, responses={201: SubmissionOutput})
+    @idempotent()
     def post(self, request: Request) -> Response:
         """Enter a detector: a draft that waits for its image archive."""
         data = SubmissionInput.parse(request)
@@ -244,9 +279,19 @@ class SubmissionDetail(generics.GenericAPIView[Submission]):
     @extend_schema(responses=SubmissionDetailOutput)
     def get(self, request: Request, submission_id: uuid.UUID) -> Response:
         """A submission with its runs and their steps."""
-        submission = get_object_or_404(visible.submissions(request.user), pk=submission_id)
+        submission = get_object_or_404(visible.submissions(request.user).select_related("upload"), pk=submission_id)
         runs = runs_with_steps(request.user).filter(submission=submission).order_by("-created_at")
-        return Response({**SubmissionOutput(submission).data, "runs": run_data(runs)})
+        wait, upload = wait_of(submission), submission.upload
+        data = {
+            "waits_for": wait.what_for if wait else None,
+            "queue_position": wait.position if wait else None,
+            "expected_wait_s": wait.expected_s if wait else None,
+            "uploaded_bytes": upload.offset if upload else None,
+            "upload_bytes": upload.length if upload else None,
+            "cost_s": cost_of(submission),
+            "runs": run_data(runs),
+        }
+        return Response({**SubmissionOutput(submission).data, **data})
 
     @extend_schema(request=None, responses={204: None})
     def delete(self, request: Request, submission_id: uuid.UUID) -> Response:
@@ -371,7 +416,7 @@ class StepDetail(generics.GenericAPIView[Step]):
         step = get_object_or_404(visible.steps(request.user), pk=step_id)
         # What a container prints while it sees evaluation images is nobody's to read.
         shows_log = step.phase == Phase.TRAIN and visible.may_manage(request.user, step.run.submission)
-        context = {"positions": queue_positions([step]), "shows_log": shows_log}
+        context = {"waits": waits_of([step]), "shows_log": shows_log}
         return Response(StepDetailOutput(step, context=context).data)
 
 

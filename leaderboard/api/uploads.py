@@ -25,6 +25,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from leaderboard.api.auth import TokenAuthentication
+from leaderboard.api.idempotency import idempotent
 from leaderboard.models import Upload, User
 from leaderboard.selectors import visible
 from leaderboard.services.submissions import upload_finished
@@ -54,6 +55,7 @@ class Tus(APIView):
     authentication_classes = (TokenAuthentication, SessionAuthentication)
     permission_classes = (IsAuthenticated,)
     parser_classes = ()
+    error_statuses = ("412", "423", "507")
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         # The protocol wants this for clients that can send nothing but GET and POST.
@@ -99,6 +101,7 @@ class Uploads(Tus):
         request=None,
         responses={201: OpenApiResponse(description="Location is the address of the upload.")},
     )
+    @idempotent("Upload-Length", "Upload-Metadata")
     def post(self, request: Request) -> Response:
         """Begin an upload."""
         user = cast(User, request.user)

@@ -15,6 +15,7 @@ from rest_framework.throttling import BaseThrottle, ScopedRateThrottle
 from rest_framework.views import APIView
 
 from leaderboard.api.base import Input, created, named
+from leaderboard.api.idempotency import idempotent
 from leaderboard.models import Benchmark, Delivery, Subscription, User
 from leaderboard.outbound import MAX_URL_CHARACTERS
 from leaderboard.selectors import subscriptions, visible
@@ -95,6 +96,7 @@ class Webhooks(generics.ListAPIView[Subscription]):
         return subscriptions.webhooks(_user(self.request))
 
     @extend_schema(request=WebhookInput, responses={201: NewWebhookOutput})
+    @idempotent()
     def post(self, request: Request) -> Response:
         """Make a webhook. Its secret is in this answer and in no other."""
         data = WebhookInput.parse(request)
