@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import structlog
 from django.conf import settings
 from django.db import transaction
 from numpy.typing import NDArray
@@ -25,15 +26,18 @@ from leaderboard.services.runs import step_succeed
 from leaderboard.services.scores import run_score, stale_if_withdrawn, stored_scores, window_score
 from leaderboard.store import store
 from protocols.contract import Phase, StepRequest
+from protocols.errors import ParticipantError, PlatformError
 from protocols.plan import EMPTY_STATE, mounted_windows
 from protocols.states import StepState
 from sandbox.images import ensure_image
 from sandbox.limits import ContainerSpec
 from sandbox.limits import Lease as ContainerLease
-from sandbox.outcome import outcome
+from sandbox.outcome import outcome, seal
 from sandbox.output import read_predictions
 from sandbox.runner import run
 from sandbox.tree import remove_tree
+
+log = structlog.get_logger(__name__)
 
 Scores = NDArray[np.float64]
 
@@ -62,7 +66,15 @@ def _timed(step: Step, part: str) -> Iterator[None]:
     try:
         yield
     finally:
-        step.timings[part] = round(time.monotonic() - start, 3)
+        step.timings[part] = _seconds(step, time.monotonic() - start)
+
+
+def _seconds(step: Step, seconds: float) -> float:
+    """As long as a part took, to be kept with the step.
+
+    How long a prediction takes is of the container's choice, and others read it: whole seconds do.
+    """
+    return round(seconds, 3) if step.phase == Phase.TRAIN else float(round(seconds))
 
 
 def _preparing(lease: Lease[Step]) -> Progress:
@@ -178,13 +190,26 @@ def _predict_units(step: Step, lease: Lease[Step], worker: Worker, units: list[U
         _run_container(step, lease, worker, folder, n_images=sum(map(len, ids.values())))
         with _timed(step, "collect"):
             lease.report(1.0, "reading predictions")
-            flat = read_predictions(
-                folder / "output",
-                [image_id for unit_ids in ids.values() for image_id in unit_ids],
-                step.run.edition.benchmark.budget(Phase.PREDICT),
+            flat = _predictions(
+                step, folder / "output", [image_id for unit_ids in ids.values() for image_id in unit_ids]
             )
     ends = np.cumsum([len(unit_ids) for unit_ids in ids.values()])
     return dict(zip(ids, np.split(flat, ends[:-1]), strict=True))
+
+
+def _predictions(step: Step, output: Path, image_ids: list[str]) -> Scores:
+    """What a prediction left, or an error that quotes nothing of it: it may be made of evaluation images.
+
+    Maintainers find the whole story in the log.
+    """
+    try:
+        return read_predictions(output, image_ids, step.run.edition.benchmark.budget(Phase.PREDICT))
+    except ParticipantError as error:
+        log.info("withheld", step=step.pk, code=error.code, detail=error.detail)
+        raise seal(error) from None
+    except Exception:
+        log.exception("withheld", step=step.pk)
+        raise PlatformError("internal", "The predictions could not be read.") from None
 
 
 def _run_container(step: Step, lease: Lease[Step], worker: Worker, folder: Path, *, n_images: int) -> None:
@@ -234,11 +259,13 @@ def _run_container(step: Step, lease: Lease[Step], worker: Worker, folder: Path,
         should_stop=lease.stop_reason,
     )
     # What the engine took besides: creating, starting and removing the container.
-    step.timings["container"] = round(ended.duration_s, 3)
-    step.timings["engine"] = round(time.monotonic() - start - ended.duration_s, 3)
+    step.timings["container"] = _seconds(step, ended.duration_s)
+    step.timings["engine"] = _seconds(step, time.monotonic() - start - ended.duration_s)
     # What a predict phase prints may be made of evaluation images, so nobody gets to read it.
     step.log_tail = ended.log_tail if phase is Phase.TRAIN else ""
     if ended.stopped:
         raise Stopped(ended.stopped)
-    if error := outcome(ended, budget):
+    if error := outcome(ended, budget, sealed=phase is Phase.PREDICT):
+        if phase is Phase.PREDICT:
+            log.info("withheld", step=step.pk, code=error.code, exit_code=ended.exit_code)
         raise error

@@ -13,6 +13,8 @@ from docker.utils.socket import frames_iter
 TAIL_BYTES = 16 * 1024
 # A longer line is no progress report.
 LINE_BYTES = 4096
+# While evaluation images are in sight, progress is shown in steps of a tenth, and looked at this often.
+PACE_S = 10.0
 
 # Everything below the space but newline and tab; PostgreSQL refuses NUL, terminals obey the rest.
 _CONTROLS = dict.fromkeys(c for c in (*range(0x20), *range(0x7F, 0xA0)) if chr(c) not in "\n\t")
@@ -34,6 +36,26 @@ def parse_progress(line: bytes) -> float | None:
     except OverflowError:
         return None
     return min(max(fraction, 0.0), 1.0) if math.isfinite(fraction) else None
+
+
+class CoarseProgress:
+    """Progress as a submitter may see it while the container sees evaluation images.
+
+    What a container says of its progress is of its own choice, and so is when. So only whole tenths
+    count, they never go back, and they change at multiples of ``PACE_S`` seconds after the start alone.
+    ``docs/decisions/0009`` tells what can still be told that way.
+    """
+
+    def __init__(self) -> None:
+        self._shown = 0.0
+        self._next_s = PACE_S
+
+    def at(self, elapsed_s: float, reported: float | None) -> float | None:
+        """What to show ``elapsed_s`` after the start; ``None`` until there is something."""
+        if elapsed_s >= self._next_s:
+            self._next_s = (elapsed_s // PACE_S + 1) * PACE_S
+            self._shown = max(self._shown, int((reported or 0.0) * 10) / 10)
+        return self._shown or None
 
 
 class Log:

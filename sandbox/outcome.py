@@ -7,6 +7,7 @@ import signal
 
 from protocols.contract import Budget
 from protocols.errors import CATALOGUE, Owner, ParticipantError, PlatformError
+from protocols.exceptions import OUT_OF_MEMORY, exception_name
 from sandbox.runner import Ended
 
 # A shell and an init report a program that they can't run by these exit codes.
@@ -22,11 +23,14 @@ _IMAGE_FAULT = re.compile(
 )
 
 
-def outcome(ended: Ended, budget: Budget) -> ParticipantError | PlatformError | None:
+def outcome(ended: Ended, budget: Budget, *, sealed: bool = False) -> ParticipantError | PlatformError | None:
     """None when the container did its work, else the error to record.
 
-    A container that the caller stopped has no outcome: read ``ended.stopped`` first
-    (``ValueError`` otherwise).
+    ``sealed``: it saw evaluation images, and its submitter reads the error. Then nothing of the error is
+    of the container's choice but the code and, of a fixed list, the class of an exception.
+
+    A container that the caller stopped has no outcome: read ``ended.stopped`` first (``ValueError``
+    otherwise).
     """
     if ended.stopped is not None:
         raise ValueError(f"the caller stopped the container: {ended.stopped}")
@@ -36,7 +40,20 @@ def outcome(ended: Ended, budget: Budget) -> ParticipantError | PlatformError | 
         return _broken_bound(ended.fault, budget)
     if ended.exit_code == 0:
         return None
-    return _exit_error(ended, budget)
+    error = _exit_error(ended, budget)
+    return _sealed_exit(error, exception_name(ended.log_tail)) if sealed else error
+
+
+def seal(error: ParticipantError) -> ParticipantError:
+    """The same error without what it quotes: the rows, names and numbers of what a container left."""
+    return ParticipantError(error.code)
+
+
+def _sealed_exit(error: ParticipantError, exception: str | None) -> ParticipantError:
+    if error.code == "container_exit":
+        by = exception or "an exception that has no name here, or none"
+        return ParticipantError("container_exit", f"It ended by {by}.")
+    return seal(error)
 
 
 def _start_error(text: str) -> ParticipantError | PlatformError:
@@ -73,4 +90,17 @@ def _exit_error(ended: Ended, budget: Budget) -> ParticipantError:
         return ParticipantError("container_exit", "It was stopped for writing a file larger than any limit.")
     if code in (NOT_EXECUTABLE, NOT_FOUND) or _INIT_FAILED.match(ended.log_tail):
         return ParticipantError("container_start", f"The entry point could not be run (exit code {code}).")
-    return ParticipantError("container_exit", f"It ended with exit code {code}.")
+    exception = exception_name(ended.log_tail)
+    if exception in OUT_OF_MEMORY:
+        where = "The GPU has no more memory." if exception.startswith("torch.") else memory
+        return ParticipantError("container_oom", f"It ended with exit code {code}, by {exception}. {where}")
+    by = f", by {exception}" if exception else ""
+    return ParticipantError("container_exit", f"It ended with exit code {code}{_signal_name(code)}{by}.")
+
+
+def _signal_name(code: int | None) -> str:
+    """What a shell's exit code beyond 128 stands for."""
+    try:
+        return f" ({signal.Signals((code or 0) - 128).name})"
+    except ValueError:
+        return ""

@@ -19,7 +19,7 @@ from protocols.errors import ParticipantError, PlatformError
 from sandbox import tree
 from sandbox.engine import Engine, engine_errors
 from sandbox.limits import ContainerSpec, User, create_arguments, sandbox_user
-from sandbox.logs import LogReader
+from sandbox.logs import CoarseProgress, LogReader
 from sandbox.seccomp import tightened
 
 POLL_S = 0.25
@@ -60,7 +60,8 @@ def run(
 ) -> Ended:
     """Run the container that ``spec`` describes and return how it ended; afterwards it is gone.
 
-    ``on_progress`` gets the last reported fraction whenever it has changed, ``should_stop`` is
+    ``on_progress`` gets the last reported fraction whenever it has changed (in prediction coarsened by
+    ``CoarseProgress``), ``should_stop`` is
     asked every ``POLL_S`` seconds and stops the container with the reason that it returns; both are
     called in the caller's thread. Raises ``PlatformError`` (engine_unavailable, engine_error) when
     the engine fails, ``ParticipantError("archive_volumes")`` for an image that declares volumes.
@@ -138,6 +139,7 @@ class _Watch:
         self._reader = reader
         self._deadline = deadline
         self._next_disk = 0.0
+        self._coarse = CoarseProgress() if spec.phase is Phase.PREDICT else None
 
     def until_end(
         self, on_progress: Callable[[float], None], should_stop: Callable[[], str | None]
@@ -155,7 +157,7 @@ class _Watch:
                 if not _is_running(self._container):
                     return None, None
                 next_inspect = time.monotonic() + INSPECT_S
-            progress = self._reader.log.progress
+            progress = self._progress()
             if progress is not None and progress != reported:
                 on_progress(progress)
                 reported = progress
@@ -174,6 +176,13 @@ class _Watch:
     def final_fault(self) -> str | None:
         """The code of the bound that a dead container has broken unseen, at its very end."""
         return "log_flood" if self._reader.log.flooded else self._disk_fault()
+
+    def _progress(self) -> float | None:
+        reported = self._reader.log.progress
+        if self._coarse is None:
+            return reported
+        started = self._deadline - self._spec.budget.timeout_s
+        return self._coarse.at(time.monotonic() - started, reported)
 
     def _fault(self) -> str | None:
         if self._reader.log.flooded:

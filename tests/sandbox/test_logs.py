@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.logs import LINE_BYTES, TAIL_BYTES, Log, parse_progress
+from sandbox.logs import LINE_BYTES, PACE_S, TAIL_BYTES, CoarseProgress, Log, parse_progress
 
 
 @pytest.mark.parametrize(
@@ -92,3 +92,33 @@ def test_the_tail_is_text_that_a_database_takes() -> None:
     log = Log(10**6)
     log.feed(b"caf\xc3\xa9 \xff\x00\x1b[31m\x9b\r\x7f\ttab\n")
     assert log.tail == "café \N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}\ttab\n"
+
+
+def test_coarse_progress_is_in_tenths_and_changes_at_set_times_alone() -> None:
+    coarse = CoarseProgress()
+    reports = [
+        (0.3, 0.01),
+        (4.0, 0.99),
+        (9.9, 0.55),
+        (10.1, 0.57),
+        (12.0, 1.0),
+        (19.9, 1.0),
+        (21.0, 0.3),
+        (33.0, 0.649),
+    ]
+    assert [coarse.at(*report) for report in reports] == [None, None, None, 0.5, 0.5, 0.5, 0.5, 0.6]
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.none() | st.floats(0, 1)), max_size=200))
+def test_coarse_progress_never_tells_more(steps: list[tuple[float, float | None]]) -> None:
+    coarse, elapsed_s, shown = CoarseProgress(), 0.0, [0.0]
+    changed_in: list[int] = []
+    for pause_s, reported in steps:
+        elapsed_s += pause_s
+        value = coarse.at(elapsed_s, reported) or 0.0
+        if value != shown[-1]:
+            changed_in.append(int(elapsed_s // PACE_S))
+        shown.append(value)
+    assert shown == sorted(shown)
+    assert {round(value * 10, 9) for value in shown} <= set(range(11))
+    assert len(changed_in) == len(set(changed_in))

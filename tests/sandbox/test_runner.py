@@ -36,7 +36,7 @@ for fraction in (0.25, 0.25, 0.5):
     time.sleep(0.6)
 """
     reported: list[float] = []
-    spec = stage(tmp_path / "step", engine.image_id, detector)
+    spec = stage(tmp_path / "step", engine.image_id, detector, Phase.TRAIN)
     ended = run(engine.client, engine.engine, spec, on_progress=reported.append, should_stop=lambda: None)
     assert reported == [0.25, 0.5]
     assert (ended.exit_code, ended.fault, ended.stopped) == (0, None, None)
@@ -82,7 +82,7 @@ def test_an_exception_of_the_caller_leaves_no_container(engine: Running, tmp_pat
     def fail(fraction: float) -> None:
         raise RuntimeError("the database is gone")
 
-    spec = stage(tmp_path / "step", engine.image_id, SLEEP)
+    spec = stage(tmp_path / "step", engine.image_id, SLEEP, Phase.TRAIN)
     with pytest.raises(RuntimeError, match="the database is gone"):
         run(engine.client, engine.engine, spec, on_progress=fail, should_stop=lambda: None)
     assert containers(engine.client) == []
@@ -158,7 +158,7 @@ def test_an_image_that_is_not_there(engine: Running, tmp_path: Path) -> None:
 def test_an_engine_that_dies_is_the_platforms_fault(engines: Engines, tmp_path: Path) -> None:
     folder = engines.folder / "dying"
     running = engines.get("podman")
-    spec = stage(tmp_path / "step", running.image_id, SLEEP)
+    spec = stage(tmp_path / "step", running.image_id, SLEEP, Phase.TRAIN)
     begun = threading.Event()
     failures: list[str] = []
 

@@ -159,7 +159,7 @@ def test_a_fault_says_what_and_what_to_do_and_details_only_to_the_owner(world: W
     address = reverse("submission", args=[world.failed.pk])
     mine, public = read(owner, address), read(Client(), address)
     for html in (mine, public):
-        assert "The container used more memory than the benchmark grants and was killed." in html
+        assert "The container needed more memory than the benchmark grants." in html
         assert "Use smaller batches or fewer data-loader workers." in html
     assert "more than 6.0 GiB" in mine
     assert "Killed\n" in mine
