@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from evaluator.data.arrow import MTIME_S
-from evaluator.data.datasets import dataset_info, dataset_state
 from evaluator.data.evaluation import EvalSet
 from evaluator.data.training import TrainSet
 from leaderboard.store import store
 from protocols.contract import EVAL_COLUMNS, TRAIN_COLUMNS
+from sandbox.arrow import MTIME_S
+from sandbox.datasets import describe, file_names
 
 # Another file system, too many links, a file system without links, or links to files of others forbidden.
 _NO_LINK = {errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.EPERM}
@@ -48,17 +45,8 @@ def link(key: str, target: Path) -> None:
 
 def _stage(destination: Path, files: Sequence[str], columns: Sequence[str], *keys: str) -> None:
     destination.mkdir(parents=True)
-    names = [f"data-{n:05d}-of-{len(files):05d}.arrow" for n in range(len(files))]
+    names = file_names(len(files))
     for name, file in zip(names, files, strict=True):
         link(file, destination / name)
-    # The keys depend on the secret for ids, so this hash of them tells nothing either.
-    fingerprint = hashlib.sha256("".join(keys).encode()).hexdigest()[:16]
-    _write(destination / "dataset_info.json", dataset_info(columns))
-    _write(destination / "state.json", dataset_state(names, fingerprint))
-    destination.chmod(0o755)
-
-
-def _write(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2))
-    path.chmod(0o444)
-    os.utime(path, (MTIME_S, MTIME_S))
+    # The keys depend on the secret for ids, so the hash of them that is shown tells nothing either.
+    describe(destination, columns, names, *keys)

@@ -8,7 +8,7 @@ import pytest
 
 from evaluator.data import archive, audit, contact_sheet, decode, pool
 from evaluator.data.alignment import NEAR
-from evaluator.data.datasets import FILE_ROWS, dataset_info
+from evaluator.data.datasets import FILE_ROWS
 from evaluator.data.fingerprints import THUMBNAIL_SIDE
 from evaluator.data.folder import COLUMNS
 from evaluator.data.ids import ID_DIGITS
@@ -17,6 +17,7 @@ from evaluator.data.near import Place
 from evaluator.data.saved import SPLITS
 from evaluator.data.shortcuts import MIN_CLASS
 from protocols.contract import TRAIN_COLUMNS
+from sandbox.datasets import dataset_info
 
 TEXT = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
 
