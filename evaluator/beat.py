@@ -60,6 +60,7 @@ class Beat:
                 self.name,
                 started_at=self._started_at,
                 gpus=settings.WORKER_GPUS,
+                takes=settings.WORKER_TAKES,
                 engine=engine,
                 problem=problem,
             )

@@ -15,6 +15,8 @@ from kombu.exceptions import OperationalError
 log = structlog.get_logger(__name__)
 
 LOOK = "evaluator.look"
+# The kinds of work, in the order in which a worker looks for them.
+ALL_WORK = ("checks", "trials", "batches", "steps")
 
 app = Celery("tidemark", broker=settings.REDIS_URL)
 app.conf.update(

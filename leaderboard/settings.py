@@ -122,7 +122,18 @@ if SIGNUP not in ("open", "closed"):
     raise ImproperlyConfigured("SIGNUP is open or closed.")
 if EMAIL_CONFIRMATION not in ("optional", "mandatory", "none"):
     raise ImproperlyConfigured("EMAIL_CONFIRMATION is optional, mandatory or none.")
-ACCOUNT_ADAPTER = "leaderboard.pages.accounts.Adapter"
+ACCOUNT_ADAPTER = "leaderboard.pages.account_adapter.Adapter"
+ACCOUNT_FORMS = {
+    "login": "leaderboard.pages.account_forms.LoginForm",
+    "signup": "leaderboard.pages.account_forms.SignupForm",
+    "add_email": "leaderboard.pages.account_forms.AddEmailForm",
+    "change_password": "leaderboard.pages.account_forms.ChangePasswordForm",
+    "set_password": "leaderboard.pages.account_forms.SetPasswordForm",
+    "reset_password": "leaderboard.pages.account_forms.ResetPasswordForm",
+    "reset_password_from_key": "leaderboard.pages.account_forms.ResetPasswordKeyForm",
+    "reauthenticate": "leaderboard.pages.account_forms.ReauthenticateForm",
+}
+ACCOUNT_SIGNUP_REDIRECT_URL = "account"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = EMAIL_CONFIRMATION
@@ -234,6 +245,8 @@ MIGRATION_MODULES = {"knox": None}
 # Uploads: what one archive may weigh and how long an unfinished one is kept.
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=20 * 2**30)
 UPLOAD_EXPIRES_S = env.int("UPLOAD_EXPIRES_S", default=7 * 24 * 3600)
+# How long a request that brings bytes may bring none before it is given up.
+UPLOAD_STALL_S = env.float("UPLOAD_STALL_S", default=30.0)
 # What one team may have, unless a maintainer granted it another bound.
 QUOTA_SUBMISSIONS_A_DAY = env.int("QUOTA_SUBMISSIONS_A_DAY", default=20)
 QUOTA_ACTIVE_RUNS = env.int("QUOTA_ACTIVE_RUNS", default=20)

@@ -115,10 +115,16 @@ def _services(env: Mapping[str, str], port: int, workers: int) -> Iterator[Servi
     gpus = [gpu for gpu in env.get("TIDEMARK_GPUS", "").split(",") if gpu]
     for number, gpu in enumerate(gpus or [""] * workers, start=1):
         name = f"worker{number}"
-        worker = ["celery", "-A", "evaluator.app", "worker", "--pool", "threads", "--concurrency", "1"]
-        worker += ["--without-gossip", "--without-mingle", "-n", f"{name}@{socket.gethostname()}"]
-        yield Service(name, [*python, *worker], {**env, "TIDEMARK_GPUS": gpu}, WORKER_GRACE_S)
+        yield Service(name, [*python, *_worker(name)], {**env, "TIDEMARK_GPUS": gpu}, WORKER_GRACE_S)
+    # Nobody who enters a detector shall wait for somebody else's training to see whether it works.
+    checks = {**env, "TIDEMARK_GPUS": "", "TIDEMARK_TAKES": "checks,trials"}
+    yield Service("checker", [*python, *_worker("checker")], checks, WORKER_GRACE_S)
     yield Service("sweeper", [sys.executable, ROOT / "manage.py", "sweep"], env)
+
+
+def _worker(name: str) -> list[str]:
+    worker = ["celery", "-A", "evaluator.app", "worker", "--pool", "threads", "--concurrency", "1"]
+    return [*worker, "--without-gossip", "--without-mingle", "-n", f"{name}@{socket.gethostname()}"]
 
 
 def _manage(command: list[str], env: Mapping[str, str], log: Path) -> None:

@@ -279,7 +279,9 @@ class SubmissionDetail(generics.GenericAPIView[Submission]):
     @extend_schema(responses=SubmissionDetailOutput)
     def get(self, request: Request, submission_id: uuid.UUID) -> Response:
         """A submission with its runs and their steps."""
-        submission = get_object_or_404(visible.submissions(request.user).select_related("upload"), pk=submission_id)
+        submission = get_object_or_404(
+            visible.submissions(request.user).select_related("upload"), pk=submission_id
+        )
         runs = runs_with_steps(request.user).filter(submission=submission).order_by("-created_at")
         wait, upload = wait_of(submission), submission.upload
         data = {

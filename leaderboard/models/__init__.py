@@ -14,7 +14,7 @@ from leaderboard.models.benchmarks import (
     Window,
 )
 from leaderboard.models.corpora import Batch, Corpus, Generator, Image, Split
-from leaderboard.models.notifications import Channel, Delivery, Subscription
+from leaderboard.models.notifications import Channel, Delivery, Hears, Subscription
 from leaderboard.models.scores import (
     FirstContact,
     PeriodScore,
@@ -53,6 +53,7 @@ __all__ = [
     "Event",
     "FirstContact",
     "Generator",
+    "Hears",
     "IdempotencyKey",
     "Image",
     "Invitation",

@@ -75,7 +75,7 @@ class Membership(models.Model):
         constraints = [models.UniqueConstraint(fields=["team", "user"], name="membership_once")]
 
 
-def _week_from_now() -> datetime:
+def week_from_now() -> datetime:
     return timezone.now() + timedelta(days=7)
 
 
@@ -90,7 +90,8 @@ class Invitation(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="invitations_sent"
     )
     created_at = models.DateTimeField(auto_now_add=True)
-    expires_at = models.DateTimeField(default=_week_from_now)
+    sent_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(default=week_from_now)
 
     class Meta:
         ordering = ["created_at"]

@@ -1,4 +1,4 @@
-"""Readers who want to hear of arrivals, and what is on its way to them."""
+"""Who wants to hear of arrivals and of their own entries, and what is on its way to them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 
+from leaderboard.models.accounts import Team
 from leaderboard.models.benchmarks import Benchmark
 
 
@@ -15,12 +16,23 @@ class Channel(models.TextChoices):
     WEBHOOK = "webhook"
 
 
+class Hears(models.TextChoices):
+    """What of: the board (arrivals and editions), the entries of one's teams, or both."""
+
+    BOARD = "board"
+    ENTRIES = "entries"
+    ALL = "all"
+    NOTHING = "nothing"
+
+
 class Subscription(models.Model):
     """An e-mail address or a webhook that hears of one benchmark, or of all.
 
-    An e-mail address belongs to no account: whoever holds ``token`` confirms it and ends it. A
-    webhook belongs to its ``owner``; ``secret`` signs what is sent, so it is kept as it is
-    and shown once.
+    There are three kinds. A reader's e-mail address belongs to no account: whoever holds ``token``
+    confirms it and ends it. The mail of an account (``owner``, and no ``address``) goes to the address
+    that the account has when it is sent, and tells of what its user entered, unless it was switched off.
+    A webhook belongs to its ``owner``; ``secret`` signs what is sent, so it is kept as it is and shown
+    once.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -31,7 +43,10 @@ class Subscription(models.Model):
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="subscriptions"
     )
-    address = models.CharField(max_length=500, help_text="An e-mail address, or where to post.")
+    address = models.CharField(
+        max_length=500, blank=True, help_text="An e-mail address, or where to post; empty: the account's."
+    )
+    hears = models.CharField(max_length=10, choices=Hears.choices, default=Hears.BOARD)
     token = models.CharField(max_length=64, unique=True, editable=False)
     secret = models.CharField(max_length=100, blank=True, editable=False)
     confirmed_at = models.DateTimeField(null=True, blank=True)
@@ -41,9 +56,27 @@ class Subscription(models.Model):
         ordering = ["created_at", "id"]
         constraints = [
             models.CheckConstraint(
-                name="webhook_has_an_owner_and_email_has_none",
-                condition=models.Q(channel=Channel.EMAIL, owner__isnull=True, secret="")
-                | (models.Q(channel=Channel.WEBHOOK, owner__isnull=False) & ~models.Q(secret="")),
+                name="subscription_is_a_readers_an_accounts_or_a_webhook",
+                condition=(
+                    models.Q(channel=Channel.EMAIL, owner__isnull=True, secret="", hears=Hears.BOARD)
+                    & ~models.Q(address="")
+                )
+                | models.Q(
+                    channel=Channel.EMAIL,
+                    owner__isnull=False,
+                    secret="",
+                    address="",
+                    hears__in=[Hears.ENTRIES, Hears.NOTHING],
+                )
+                | (
+                    models.Q(
+                        channel=Channel.WEBHOOK,
+                        owner__isnull=False,
+                        hears__in=[Hears.BOARD, Hears.ENTRIES, Hears.ALL],
+                    )
+                    & ~models.Q(secret="")
+                    & ~models.Q(address="")
+                ),
             ),
             models.UniqueConstraint(
                 fields=["channel", "address", "benchmark", "owner"],
@@ -51,6 +84,10 @@ class Subscription(models.Model):
                 name="subscription_once",
             ),
         ]
+
+    @property
+    def is_accounts_mail(self) -> bool:
+        return self.channel == Channel.EMAIL and self.owner_id is not None
 
     def __str__(self) -> str:
         return f"{self.channel} {self.pk}"
@@ -65,6 +102,13 @@ class Delivery(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="deliveries")
+    team = models.ForeignKey(
+        Team,
+        null=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        help_text="Whose own news it is: nobody else is sent it; null: everybody's.",
+    )
     event_id = models.UUIDField()
     event = models.CharField(max_length=60)
     payload = models.JSONField()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from leaderboard.models.base import Faulty, Leased, choices, state_constraint
 from leaderboard.models.benchmarks import Benchmark, Edition, Unit
 from protocols.contract import Phase
 from protocols.states import RunState, StepState, SubmissionState
+
+# A client that is at work sends something more often than this.
+STALLED_S = 20.0
 
 
 class Upload(models.Model):
@@ -30,6 +34,7 @@ class Upload(models.Model):
         help_text="Whose quota it counts against; none for a maintainer's batch.",
     )
     filename = models.CharField(max_length=255, blank=True)
+    metadata = models.TextField(blank=True, help_text="Upload-Metadata, word for word as its client sent it.")
     length = models.PositiveBigIntegerField(help_text="Bytes declared.")
     sha256 = models.CharField(max_length=64, blank=True, help_text="Of all bytes, once they are there.")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -38,18 +43,53 @@ class Upload(models.Model):
     class Meta:
         ordering = ["-created_at"]
 
+    @staticmethod
+    def folder() -> Path:
+        return Path(settings.HOME) / "uploads"
+
     @property
     def path(self) -> Path:
-        return Path(settings.HOME) / "uploads" / str(self.id)
+        return self.folder() / str(self.id)
+
+    @property
+    def mark(self) -> Path:
+        """Lies beside the file while bytes come that a checksum is to vouch for: the offset before them."""
+        return self.path.with_suffix(".mark")
 
     @property
     def offset(self) -> int:
-        """Bytes received. The file is the truth: it survives a server that is killed in mid-request."""
-        return self.path.stat().st_size if self.path.exists() else 0
+        """Bytes received. The file is the truth: it survives a server that is killed in mid-request.
+
+        Bytes that wait for their checksum do not count. The size is read before and after the mark,
+        so that bytes which are refused between the two do not count either.
+        """
+        before = _size(self.path)
+        try:
+            mark = self.mark.read_text()
+        except FileNotFoundError:
+            return min(before, _size(self.path))
+        # An empty mark is about to be written, before any byte is.
+        return min(before, int(mark)) if mark else before
 
     @property
     def is_complete(self) -> bool:
         return self.offset == self.length
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether bytes are missing and none came of late: its client was closed or lost the server."""
+        try:
+            idle_s = time.time() - self.path.stat().st_mtime
+        except FileNotFoundError:
+            return True
+        return idle_s > STALLED_S and not self.is_complete
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 class Visibility(models.TextChoices):

@@ -10,6 +10,7 @@ class WorkerBeat(models.Model):
 
     name = models.CharField(max_length=200, unique=True)
     gpus = models.JSONField(default=list)
+    takes = models.JSONField(default=list, help_text="The kinds of work that it takes.")
     engine = models.CharField(max_length=120, blank=True, help_text="The container engine and its version.")
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()

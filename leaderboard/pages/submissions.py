@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -12,10 +13,15 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from leaderboard.models import User
+from leaderboard.models import Submission, User
 from leaderboard.pages.requests import HtmxRequest
 from leaderboard.selectors import submissions
-from leaderboard.services.submissions import submission_cancel
+from leaderboard.services.submissions import (
+    submission_cancel,
+    submission_delete,
+    submission_retry,
+    submission_withdraw,
+)
 from protocols.errors import RequestError
 
 
@@ -48,17 +54,75 @@ def mine(request: HttpRequest) -> HttpResponse:
     return render(request, "submissions/mine.html", {"rows": submissions.submissions_of(request.user)})
 
 
+def _act(
+    request: HttpRequest,
+    submission_id: uuid.UUID,
+    action: Callable[[Submission, User], object],
+    done: str,
+    *,
+    ends: bool = False,
+) -> HttpResponse:
+    """Do what a button says, if the reader may, and show the page again with how it went."""
+    report = _report(submission_id, request)
+    assert isinstance(request.user, User)
+    if not (report.may_end if ends else report.is_trusted):
+        raise PermissionDenied("Only its team may do this.")
+    try:
+        action(report.submission, request.user)
+        messages.success(request, done)
+    except RequestError as error:
+        messages.error(request, error.detail)
+    if not Submission.objects.filter(pk=submission_id).exists():
+        return redirect("submissions")
+    return redirect("submission", submission_id=submission_id)
+
+
 @login_required
 @require_POST
 def cancel(request: HttpRequest, submission_id: uuid.UUID) -> HttpResponse:
-    """Stop what is under way; only the owner and maintainers may."""
-    report = _report(submission_id, request)
-    if not report.is_trusted:
-        raise PermissionDenied("Only its owner may cancel a submission.")
-    assert isinstance(request.user, User)
-    try:
-        submission_cancel(report.submission, actor=request.user)
-        messages.success(request, "Cancelled. A step that is running stops within seconds.")
-    except RequestError as error:
-        messages.error(request, error.detail)
-    return redirect("submission", submission_id=submission_id)
+    """Stop what is under way; the team and maintainers may."""
+    return _act(
+        request,
+        submission_id,
+        lambda submission, user: submission_cancel(submission, actor=user),
+        "Cancelled. A step that is running stops within seconds.",
+    )
+
+
+@login_required
+@require_POST
+def retry(request: HttpRequest, submission_id: uuid.UUID) -> HttpResponse:
+    """Go on after a fault of the platform."""
+    return _act(
+        request,
+        submission_id,
+        lambda submission, user: submission_retry(submission, actor=user),
+        "It goes on where it stopped.",
+    )
+
+
+@login_required
+@require_POST
+def withdraw(request: HttpRequest, submission_id: uuid.UUID) -> HttpResponse:
+    """Take an entry back; who entered it, owners of its team and maintainers may."""
+    reason = request.POST.get("reason", "")[:2000]
+    return _act(
+        request,
+        submission_id,
+        lambda submission, user: submission_withdraw(submission, actor=user, reason=reason),
+        "Withdrawn. Published scores stay.",
+        ends=True,
+    )
+
+
+@login_required
+@require_POST
+def delete(request: HttpRequest, submission_id: uuid.UUID) -> HttpResponse:
+    """Free an entry's bytes; who entered it, owners of its team and maintainers may."""
+    return _act(
+        request,
+        submission_id,
+        lambda submission, user: submission_delete(submission, actor=user),
+        "Deleted.",
+        ends=True,
+    )

@@ -1,6 +1,5 @@
 """Routes of the pages."""
 
-from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, URLResolver, include, path
 
 from leaderboard.pages import (
@@ -24,6 +23,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("submissions/", submissions.mine, name="submissions"),
     path("submissions/<uuid:submission_id>/", submissions.submission, name="submission"),
     path("submissions/<uuid:submission_id>/cancel/", submissions.cancel, name="submission-cancel"),
+    path("submissions/<uuid:submission_id>/retry/", submissions.retry, name="submission-retry"),
+    path("submissions/<uuid:submission_id>/withdraw/", submissions.withdraw, name="submission-withdraw"),
+    path("submissions/<uuid:submission_id>/delete/", submissions.delete, name="submission-delete"),
     path("desk/", desk.desk, name="desk"),
     path("desk/editions/<int:edition_id>/approve/", desk.approve, name="desk-approve"),
     path("desk/benchmarks/<slug:slug>/cut/", desk_editions.cut, name="desk-cut"),
@@ -61,7 +63,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="desk-generator-redate",
     ),
     path("", include("leaderboard.pages.arrivals_urls")),
-    path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
-    path("logout/", LogoutView.as_view(), name="logout"),
+    path("", include("leaderboard.pages.accounts_urls")),
     path("theme/", theme.theme, name="theme"),
 ]

@@ -8,7 +8,7 @@ from django.db.models import Avg, Count, FloatField, OuterRef, Q, Subquery, Sum
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 
-from leaderboard.models import Run, Step
+from leaderboard.models import Run, Step, Submission
 from protocols.states import StepState
 
 # The part of a step's timings that the container itself took, in seconds.
@@ -27,6 +27,13 @@ class RunSteps:
     progress: float = 0.0
     n_done: int = 0
     n_steps: int = 0
+
+
+def cost_of(submission: Submission) -> float | None:
+    """Container seconds of all steps of a submission so far; ``None`` when none has run."""
+    seconds = Sum(Cast(KeyTextTransform(CONTAINER, "timings"), FloatField()))
+    cost: float | None = Step.objects.filter(run__submission=submission).aggregate(seconds=seconds)["seconds"]
+    return cost
 
 
 def steps_of_runs(run_ids: list[int]) -> dict[int, RunSteps]:

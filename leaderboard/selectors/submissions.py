@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import Prefetch, Q
 
-from leaderboard.models import Event, Run, Step, Submission
-from leaderboard.selectors.steps import RunSteps, steps_of_runs
-from leaderboard.selectors.visible import may_manage
+from leaderboard.models import Event, Run, Step, Submission, Trial
+from leaderboard.selectors.steps import RunSteps, cost_of, steps_of_runs
+from leaderboard.selectors.visible import may_end, may_manage
+from leaderboard.selectors.waits import Wait, wait_of, waits_of
 from protocols.contract import Phase
-from protocols.states import ENDED_SUBMISSION, LIVE_RUN, StepState, SubmissionState
+from protocols.errors import PLATFORM_FAULTS
+from protocols.states import ENDED_SUBMISSION, LIVE_RUN, RunState, StepState, SubmissionState
 
 
 @dataclass(frozen=True)
@@ -39,16 +42,30 @@ class StepLog:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """``standing`` is done, now, failed or ahead."""
+
+    name: str
+    standing: str
+
+
+@dataclass(frozen=True)
 class SubmissionReport:
     """``is_trusted``: the reader owns the submission or maintains the server.
 
-    ``events``, ``log`` and the details of errors are only for them.
+    ``events``, ``trials``, ``log`` and the details of errors are only for them. ``waits``: what each
+    step that does not run yet waits for, by its id; ``wait``: what the submission itself waits for.
     """
 
     submission: Submission
     runs: tuple[RunReport, ...]
     events: tuple[Event, ...]
     is_trusted: bool
+    wait: Wait | None = None
+    waits: Mapping[int, Wait] = field(default_factory=dict)
+    cost_s: float | None = None
+    may_end: bool = False
+    trials: tuple[Trial, ...] = ()
     log: StepLog | None = None
 
     @property
@@ -59,8 +76,63 @@ class SubmissionReport:
         return self.submission.state in ENDED_SUBMISSION
 
     @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The road of an entry from its archive to its scores, and how far it is."""
+        return _stages(self)
+
+    @property
     def can_cancel(self) -> bool:
         return self.is_trusted and not self.is_final
+
+    @property
+    def can_retry(self) -> bool:
+        """Whether something failed by a fault of the platform, and can go on."""
+        return self.is_trusted and can_retry(self.submission, [report.run for report in self.runs])
+
+    @property
+    def can_withdraw(self) -> bool:
+        return self.may_end and self.submission.state == SubmissionState.ACCEPTED
+
+    @property
+    def can_delete(self) -> bool:
+        """Whether there are bytes to free, and nothing is under way that needs them."""
+        if not self.may_end or not self.is_final:
+            return False
+        return bool(self.submission.archive) or self.submission.accepted_at is None
+
+
+STAGES = ("Archive", "Check", "Trial", "Run")
+
+
+def _stages(report: SubmissionReport) -> tuple[Stage, ...]:
+    submission = report.submission
+    reached = _reached(submission)
+    over = submission.state in ENDED_SUBMISSION
+    if submission.state == SubmissionState.ACCEPTED and report.runs and report.is_final:
+        newest = report.runs[0].run
+        over, reached = newest.state != RunState.SUCCEEDED, reached + (newest.state == RunState.SUCCEEDED)
+    elif submission.accepted_at and over:
+        reached += 1
+    names = ("done",) * reached + (("failed" if over else "now"),)
+    standings = (*names, *("ahead",) * len(STAGES))[: len(STAGES)]
+    return tuple(Stage(name, standing) for name, standing in zip(STAGES, standings, strict=True))
+
+
+def _reached(submission: Submission) -> int:
+    """How many stages an entry has passed: what it has to show for them tells, whatever its state."""
+    if submission.accepted_at:
+        return 3
+    if submission.archive:
+        return 2
+    return 1 if submission.sealed_at else 0
+
+
+def can_retry(submission: Submission, runs: Iterable[Run]) -> bool:
+    """Whether ``submission_retry`` has anything to do."""
+    if submission.state == SubmissionState.REJECTED:
+        return submission.error_code in PLATFORM_FAULTS and bool(submission.archive or submission.upload_id)
+    failed = any(run.state == RunState.FAILED and run.error_code in PLATFORM_FAULTS for run in runs)
+    return submission.state == SubmissionState.ACCEPTED and failed and bool(submission.archive)
 
 
 @dataclass(frozen=True)
@@ -79,11 +151,11 @@ def submission_report(
 
     ``log_step``: the training step whose log is wanted; without one, the last that
     failed. What a container prints while it sees evaluation images is nobody's to read.
-    At most five queries.
+    A constant number of queries.
     """
     submission = (
         Submission.objects.visible_to(user)
-        .select_related("owner", "team", "benchmark__corpus")
+        .select_related("owner", "team", "upload", "benchmark__corpus")
         .filter(pk=submission_id)
         .first()
     )
@@ -93,12 +165,18 @@ def submission_report(
     steps = Step.objects.select_related("unit__generator").defer("log_tail")
     runs = tuple(
         RunReport(run, tuple(run.steps.all()))
-        for run in submission.runs.select_related("edition")
+        for run in submission.runs.select_related("edition__benchmark")
         .prefetch_related(Prefetch("steps", queryset=steps))
         .order_by("-created_at")
     )
+    waits = waits_of(step for report in runs for step in report.steps)
+    known: dict[str, Any] = {
+        "wait": wait_of(submission),
+        "waits": waits,
+        "cost_s": cost_of(submission),
+    }
     if not may_manage(user, submission):
-        return SubmissionReport(submission, runs, events=(), is_trusted=False)
+        return SubmissionReport(submission, runs, events=(), is_trusted=False, **known)
     events = (
         Event.objects.filter(
             Q(submission=submission) | Q(run__submission=submission) | Q(step__run__submission=submission)
@@ -107,7 +185,16 @@ def submission_report(
         .defer("step__log_tail")
         .order_by("id")
     )
-    return SubmissionReport(submission, runs, tuple(events), is_trusted=True, log=_log(runs, log_step))
+    return SubmissionReport(
+        submission,
+        runs,
+        tuple(events),
+        is_trusted=True,
+        may_end=may_end(user, submission),
+        trials=tuple(submission.trials.all()),
+        log=_log(runs, log_step),
+        **known,
+    )
 
 
 def _log(runs: tuple[RunReport, ...], step_id: int | None) -> StepLog | None:

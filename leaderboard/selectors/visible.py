@@ -68,7 +68,7 @@ def editions() -> QuerySet[Edition]:
 
 
 def submissions(user: Any) -> QuerySet[Submission]:
-    return Submission.objects.visible_to(user).select_related("owner", "team", "benchmark")
+    return Submission.objects.visible_to(user).select_related("owner", "team", "benchmark", "upload")
 
 
 def runs(user: Any) -> QuerySet[Run]:

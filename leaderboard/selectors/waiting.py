@@ -7,8 +7,6 @@ hundred runs do not hold up another's first, and a team that is alone has every 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from django.db.models import Count, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, Window
 from django.db.models.functions import Coalesce, RowNumber
 
@@ -41,12 +39,3 @@ def in_turn(steps: QuerySet[Step]) -> QuerySet[Step]:
 def ready_queue() -> QuerySet[Step]:
     """All ready steps, in turn."""
     return in_turn(Step.objects.filter(state=StepState.READY))
-
-
-def queue_positions(steps: Iterable[Step]) -> dict[int, int]:
-    """The place in the queue, from 1, of each of ``steps`` that is ready. One query, or none."""
-    ready = {step.pk for step in steps if step.state == StepState.READY}
-    if not ready:
-        return {}
-    places = enumerate(ready_queue().values_list("pk", flat=True), start=1)
-    return {pk: place for place, pk in places if pk in ready}

@@ -19,6 +19,7 @@ from leaderboard.models import Batch, Run, Step, Submission, Team
 from leaderboard.queue import wake_workers
 from leaderboard.selectors.waiting import in_turn
 from leaderboard.services import runs
+from leaderboard.services.entry_news import tell_rejected
 from leaderboard.services.moves import FREE, move
 from protocols.contract import Phase
 from protocols.errors import PlatformError, TidemarkError
@@ -235,6 +236,8 @@ def _give_up(work: Work, last: str) -> None:
             error_code=failure.code,
             error_detail=failure.detail,
         )
+        if isinstance(work, Submission):
+            tell_rejected(work)
 
 
 def release_expired() -> int:

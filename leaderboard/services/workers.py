@@ -8,17 +8,25 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from leaderboard.models import WorkerBeat
+from leaderboard.queue import ALL_WORK
 
 # After so long nobody asks any more what became of a worker.
 FORGOTTEN_AFTER = timedelta(days=7)
 
 
 def worker_seen(
-    name: str, *, started_at: datetime, gpus: Sequence[str] = (), engine: str = "", problem: str = ""
+    name: str,
+    *,
+    started_at: datetime,
+    gpus: Sequence[str] = (),
+    takes: Sequence[str] = ALL_WORK,
+    engine: str = "",
+    problem: str = "",
 ) -> None:
     """Write a heartbeat. ``engine`` stays what it was while the engine can't be asked."""
     fields = {
         "gpus": list(gpus),
+        "takes": list(takes),
         "started_at": started_at,
         "seen_at": timezone.now(),
         "stopped_at": None,

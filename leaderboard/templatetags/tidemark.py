@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -31,6 +32,7 @@ STATE_SIGNS = {
     "delivered": "✓",
     "running": "▸",
     "checking": "▸",
+    "trial": "▸",
     "uploading": "▸",
     "failed": "✕",
     "rejected": "✕",
@@ -60,6 +62,7 @@ STATE_TONES = {
     "delivered": "good",
     "running": "live",
     "checking": "live",
+    "trial": "live",
     "uploading": "live",
     "failed": "bad",
     "rejected": "bad",
@@ -104,6 +107,24 @@ def seconds(value: float | None) -> str | SafeString:
     if value is None:
         return MISSING
     return f"{value:.1f}" if value < 10 else f"{value:,.0f}".replace(",", THIN_SPACE)
+
+
+@register.filter
+def about(value: float) -> str:
+    """A guessed time in seconds, as coarse as a guess should be."""
+    if value < 45:
+        return "less than a minute"
+    minutes = round(value / 60)
+    if minutes < 90:
+        return f"about {minutes} min"
+    hours = round(value / 3600)
+    return f"about {hours} h" if hours < 48 else f"about {round(value / 86400)} days"
+
+
+@register.filter
+def of(values: Mapping[Any, Any], key: object) -> Any:
+    """What ``values`` has under a key that a template knows as a variable, or nothing."""
+    return values.get(key)
 
 
 @register.filter
