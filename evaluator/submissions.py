@@ -17,7 +17,7 @@ from sandbox.archive import inspect_archive
 
 
 def check_submission(submission: Submission, lease: Lease[Submission]) -> None:
-    """Inspect the archive, keep it in the store and accept the submission.
+    """Inspect the archive, keep it in the store and let the submission go on to its trial.
 
     Raises ``ParticipantError`` (``archive_*``) when it is no archive that could be run.
     """
@@ -28,13 +28,14 @@ def check_submission(submission: Submission, lease: Lease[Submission]) -> None:
     image = inspect_archive(upload.path)
     lease.check()
     lease.report(0.7, "keeping the archive")
-    # A hard link keeps the upload in place until the acceptance is committed.
+    # A hard link keeps the upload in place until the move is committed.
     copy = store().scratch()
     copy.unlink()
     os.link(upload.path, copy)
-    archive = store().adopt(copy, hash_file(upload.path))
+    # The bytes were hashed as they came.
+    archive = store().adopt(copy, upload.sha256 or hash_file(upload.path))
 
-    def accept() -> None:
+    def begin_trial() -> None:
         with transaction.atomic():
             fence(submission)
             submission_begin_trial(
@@ -46,5 +47,5 @@ def check_submission(submission: Submission, lease: Lease[Submission]) -> None:
                 image_bytes=image.size_bytes,
             )
 
-    with_database(accept)
+    with_database(begin_trial)
     with_database(lambda: upload_delete(upload))

@@ -7,7 +7,7 @@ from pathlib import Path
 from docker.client import DockerClient
 from docker.errors import ImageNotFound
 
-from protocols.errors import PlatformError
+from protocols.errors import ParticipantError, PlatformError
 from sandbox.archive import clean_archive
 from sandbox.engine import engine_errors
 
@@ -22,9 +22,13 @@ def ensure_image(client: DockerClient, archive: Path, image_id: str) -> None:
     with engine_errors():
         if _has(client, image_id):
             return
-        for report in client.api.load_image(clean_archive(archive)):
-            if "error" in report:
-                raise PlatformError("engine_error", f"The engine can't load the image: {report['error']}")
+        try:
+            for report in client.api.load_image(clean_archive(archive)):
+                if "error" in report:
+                    raise PlatformError("engine_error", f"The engine can't load the image: {report['error']}")
+        except ParticipantError as error:
+            # It could be read when it was checked.
+            raise PlatformError("staging_failed", f"{archive.name} was damaged: {error.detail}") from error
         if not _has(client, image_id):
             raise PlatformError(
                 "image_digest",

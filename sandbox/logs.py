@@ -62,10 +62,13 @@ class Log:
     """The bounded reading of one container's output.
 
     ``feed`` takes bytes as they come; memory stays below ``TAIL_BYTES + LINE_BYTES`` and a chunk.
+    With ``kept_bytes``, as many of the beginning and of the end are kept as ``text``.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, kept_bytes: int = 0) -> None:
         self.max_bytes = max_bytes
+        self._kept_bytes = kept_bytes
+        self._head = bytearray()
         self.size_bytes = 0
         self._progress: float | None = None
         self._tail = bytearray()
@@ -84,19 +87,35 @@ class Log:
     @property
     def tail(self) -> str:
         """The last ``TAIL_BYTES`` as text without control characters."""
-        return bytes(self._tail).decode(errors="replace").translate(_CONTROLS)
+        return _readable(self._tail[-TAIL_BYTES:])
+
+    @property
+    def text(self) -> str:
+        """What was kept, without control characters, and a note of what was left out in the middle."""
+        if not self._kept_bytes:
+            return ""
+        end = self._tail[-self._kept_bytes :]
+        left_out = self.size_bytes - len(self._head) - len(end)
+        if left_out <= 0:
+            return _readable(self._head + end[-left_out:])
+        note = f"\n[… {left_out} bytes of the output are left out here …]\n"
+        return _readable(self._head) + note + _readable(end)
 
     def feed(self, chunk: bytes) -> None:
         if self.flooded:
             return
         self.size_bytes += len(chunk)
-        self._tail += chunk
-        del self._tail[:-TAIL_BYTES]
+        self._keep(chunk)
         *lines, rest = chunk.split(b"\n")
         for line in lines:
             self._extend_line(line)
             self._end_line()
         self._extend_line(rest)
+
+    def _keep(self, chunk: bytes) -> None:
+        self._head += chunk[: self._kept_bytes - len(self._head)]
+        self._tail += chunk
+        del self._tail[: -max(TAIL_BYTES, self._kept_bytes)]
 
     def _extend_line(self, part: bytes) -> None:
         self._line_is_long |= len(self._line) + len(part) > LINE_BYTES
@@ -111,15 +130,19 @@ class Log:
         self._line_is_long = False
 
 
+def _readable(raw: bytes | bytearray) -> str:
+    return bytes(raw).decode(errors="replace").translate(_CONTROLS)
+
+
 class LogReader(threading.Thread):
     """Feeds what an engine sends over ``socket`` to a ``Log`` until its end, which ``ended`` tells.
 
     A flood is read to its end too: Podman does not notice a death while its output is stuck.
     """
 
-    def __init__(self, socket: Any, max_bytes: int) -> None:
+    def __init__(self, socket: Any, max_bytes: int, kept_bytes: int = 0) -> None:
         super().__init__(name="container-log", daemon=True)
-        self.log = Log(max_bytes)
+        self.log = Log(max_bytes, kept_bytes)
         self.ended = threading.Event()
         self._socket = socket
 

@@ -20,6 +20,7 @@ from sandbox import tree
 from sandbox.engine import Engine, engine_errors
 from sandbox.limits import ContainerSpec, User, create_arguments, sandbox_user
 from sandbox.logs import CoarseProgress, LogReader
+from sandbox.memory import PeakMemory
 from sandbox.seccomp import tightened
 
 POLL_S = 0.25
@@ -37,7 +38,8 @@ class Ended:
     """How a container ended; ``sandbox.outcome.outcome`` says whose fault it is.
 
     ``fault`` is the error code of the bound for which the runner killed it, ``stopped`` the
-    caller's reason to stop it, ``start_error`` the engine's words if it never started.
+    caller's reason to stop it, ``start_error`` the engine's words if it never started. ``log`` is
+    what the caller asked to be kept, ``peak_memory_bytes`` what the kernel counted, where it can be read.
     """
 
     exit_code: int | None
@@ -48,6 +50,8 @@ class Ended:
     log_tail: str
     log_bytes: int
     duration_s: float
+    log: str = ""
+    peak_memory_bytes: int | None = None
 
 
 def run(
@@ -57,13 +61,15 @@ def run(
     *,
     on_progress: Callable[[float], None],
     should_stop: Callable[[], str | None],
+    kept_log_bytes: int = 0,
 ) -> Ended:
     """Run the container that ``spec`` describes and return how it ended; afterwards it is gone.
 
     ``on_progress`` gets the last reported fraction whenever it has changed (in prediction coarsened by
     ``CoarseProgress``), ``should_stop`` is
     asked every ``POLL_S`` seconds and stops the container with the reason that it returns; both are
-    called in the caller's thread. Raises ``PlatformError`` (engine_unavailable, engine_error) when
+    called in the caller's thread. ``kept_log_bytes`` of the beginning and of the end of its output are
+    kept beside the usual tail. Raises ``PlatformError`` (engine_unavailable, engine_error) when
     the engine fails, ``ParticipantError("archive_volumes")`` for an image that declares volumes.
     """
     user = sandbox_user(engine, os.geteuid(), os.getegid())
@@ -74,7 +80,7 @@ def run(
     with engine_errors():
         _refuse_volumes(client, spec.image_id)
         try:
-            return _run(client, spec, arguments, on_progress, should_stop)
+            return _run(client, spec, arguments, on_progress, should_stop, kept_log_bytes)
         finally:
             remove(client, spec.lease.container_name)
 
@@ -101,11 +107,12 @@ def _run(
     arguments: dict[str, Any],
     on_progress: Callable[[float], None],
     should_stop: Callable[[], str | None],
+    kept_log_bytes: int,
 ) -> Ended:
     try:
         container = client.containers.create(**arguments)
         # Attached before the start, or the first lines would be lost: the log is kept nowhere else.
-        reader = LogReader(container.attach_socket(), spec.budget.log_bytes)
+        reader = LogReader(container.attach_socket(), spec.budget.log_bytes, kept_log_bytes)
         reader.start()
         started = time.monotonic()
         container.start()
@@ -127,6 +134,8 @@ def _run(
         log_tail=reader.log.tail,
         log_bytes=reader.log.size_bytes,
         duration_s=duration_s,
+        log=reader.log.text,
+        peak_memory_bytes=watch.memory.peak_bytes,
     )
 
 
@@ -139,6 +148,7 @@ class _Watch:
         self._reader = reader
         self._deadline = deadline
         self._next_disk = 0.0
+        self.memory = PeakMemory(container.id, _state(container)["Pid"])
         self._coarse = CoarseProgress() if spec.phase is Phase.PREDICT else None
 
     def until_end(
@@ -148,6 +158,7 @@ class _Watch:
         reported: float | None = None
         next_inspect = time.monotonic() + INSPECT_S
         while True:
+            self.memory.look()
             if self._reader.ended.wait(POLL_S):
                 if not _is_running(self._container):
                     return None, None

@@ -122,3 +122,24 @@ def test_coarse_progress_never_tells_more(steps: list[tuple[float, float | None]
     assert shown == sorted(shown)
     assert {round(value * 10, 9) for value in shown} <= set(range(11))
     assert len(changed_in) == len(set(changed_in))
+
+
+@pytest.mark.parametrize("size", [0, 1, 99, 100, 101, 199, 200, 201, 5000])
+@pytest.mark.parametrize("step", [1, 7, 64, 1000])
+def test_the_beginning_and_the_end_are_kept(size: int, step: int) -> None:
+    text = "".join(chr(ord("a") + number % 26) for number in range(size))
+    log = Log(10**6, kept_bytes=100)
+    for start in range(0, size, step):
+        log.feed(text[start : start + step].encode())
+    if size <= 200:
+        assert log.text == text
+    else:
+        note = f"\n[… {size - 200} bytes of the output are left out here …]\n"
+        assert log.text == text[:100] + note + text[-100:]
+    assert log.tail == text
+
+
+def test_nothing_but_the_tail_is_kept_unless_asked_for() -> None:
+    log = Log(10**6)
+    log.feed(b"secret pixels")
+    assert log.text == ""
