@@ -13,6 +13,7 @@ import contextlib
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 TIMEOUT_S = 8.0
 CONNECT_TIMEOUT_S = 4.0
+# A resolver has a patience of its own, of which nobody can tell it: it may ask for half a minute.
+RESOLVE_TIMEOUT_S = 4.0
 # Of an answer, the status counts; the rest is read up to here and thrown away.
 MAX_ANSWER_BYTES = 64 * 2**10
 MAX_URL_CHARACTERS = 500
@@ -116,10 +119,10 @@ def _is_allowed_host(host: str) -> bool:
     return host.lower().rstrip(".") in {allowed.lower() for allowed in settings.WEBHOOK_ALLOW}
 
 
-def _resolve(host: str, port: int) -> list[str]:
+def _resolve(host: str, port: int, timeout_s: float = RESOLVE_TIMEOUT_S) -> list[str]:
     """The addresses of a host, all of them checked."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = _look_up(host, port, timeout_s)
     except (socket.gaierror, UnicodeError) as error:
         raise httpcore.ConnectError(f"The host {host} can't be resolved.") from error
     addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
@@ -127,6 +130,30 @@ def _resolve(host: str, port: int) -> list[str]:
         for text in addresses:
             _check(ipaddress.ip_address(text))
     return addresses
+
+
+def _look_up(host: str, port: int, timeout_s: float) -> list[Any]:
+    """``getaddrinfo`` that is waited for so long and no longer.
+
+    It can't be interrupted, so it runs in a thread that is left behind, until the resolver gives up.
+    """
+    answers: list[Any] = []
+
+    def ask() -> None:
+        try:
+            answers.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            answers.append(error)
+
+    thread = threading.Thread(target=ask, name="resolver", daemon=True)
+    thread.start()
+    thread.join(max(timeout_s, 0.0))
+    if not answers:
+        raise httpcore.ConnectTimeout(f"The host {host} was not resolved in time.")
+    (answer,) = answers
+    if isinstance(answer, Exception):
+        raise answer
+    return list(answer)
 
 
 class _Stream(httpcore.NetworkStream):
@@ -176,7 +203,8 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         failure: Exception = httpcore.ConnectError(f"The host {host} has no address.")
-        for address in _resolve(host, port):
+        left = self._deadline - time.monotonic()
+        for address in _resolve(host, port, min(left, RESOLVE_TIMEOUT_S)):
             left = self._deadline - time.monotonic()
             if left <= 0:
                 raise httpcore.ConnectTimeout("The receiver took too long.")

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from leaderboard.pages import arrivals, generators, news, webhooks
+from leaderboard.pages import arrivals, generators, news, notifications, webhooks
 
 urlpatterns = [
     path("b/<slug:slug>/arrivals/", arrivals.arrivals, name="arrivals"),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("c/<slug:corpus>/generators/<slug:slug>/samples/<str:key>", generators.samples, name="samples"),
     path("news/<str:token>/confirm/", news.confirm, name="subscription-confirm"),
     path("news/<str:token>/unsubscribe/", news.unsubscribe, name="unsubscribe"),
+    path("notifications/", notifications.notifications, name="notifications"),
     path("webhooks/", webhooks.webhooks, name="webhooks"),
     path("webhooks/<uuid:webhook_id>/", webhooks.webhook, name="webhook"),
     path("webhooks/<uuid:webhook_id>/ping/", webhooks.ping, name="webhook-ping"),

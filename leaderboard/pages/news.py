@@ -48,6 +48,7 @@ def subscribe(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _of_token(token: str) -> Subscription | None:
+    """The address, or the account, whose mail had this link."""
     return Subscription.objects.filter(channel=Channel.EMAIL, token=token).select_related("benchmark").first()
 
 
@@ -56,6 +57,9 @@ def _of_token(token: str) -> Subscription | None:
 def confirm(request: HttpRequest, token: str) -> HttpResponse:
     """A button, because programs that look into mail open its links."""
     subscription = _of_token(token)
+    if subscription is not None and subscription.is_accounts_mail:
+        # Nobody was asked to confirm it.
+        subscription = None
     done = False
     if subscription is not None and request.method == "POST":
         subscription_confirm(subscription)

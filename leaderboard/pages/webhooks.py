@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from leaderboard.models import Subscription, User
+from leaderboard.models import Hears, Subscription, User
 from leaderboard.pages.requests import HtmxRequest
 from leaderboard.selectors import subscriptions
 from leaderboard.services.subscriptions import subscription_end, webhook_create, webhook_ping
@@ -33,18 +33,24 @@ def _own(request: HttpRequest, webhook_id: uuid.UUID) -> Subscription:
 @require_http_methods(["GET", "HEAD", "POST"])
 def webhooks(request: HttpRequest) -> HttpResponse:
     """The list with the form. A new one's secret is in the answer to the form, once and nowhere else."""
-    context: dict[str, object] = {"url": "", "chosen": ""}
+    context: dict[str, object] = {"url": "", "chosen": "", "hears": Hears.ALL}
     status = 200
     if request.method == "POST":
         url, slug = request.POST.get("url", "").strip(), request.POST.get("benchmark", "")
+        hears = request.POST.get("hears", Hears.ALL)
         benchmark = subscriptions.benchmarks().filter(slug=slug).first()
         try:
             if slug and benchmark is None:
                 raise RequestError("invalid", "There is no such benchmark.")
-            context["created"] = webhook_create(owner=_user(request), url=url, benchmark=benchmark)
+            if hears not in (Hears.BOARD, Hears.ENTRIES, Hears.ALL):
+                raise RequestError("invalid", "A webhook hears of the board, of entries or of all.")
+            context["created"] = webhook_create(
+                owner=_user(request), url=url, benchmark=benchmark, hears=hears
+            )
             status = 201
         except RequestError as error:
             context |= {"problem": f"{error.detail} {error.entry.fix}", "url": url[:500], "chosen": slug}
+            context["hears"] = hears
             status = 400
     context |= {
         "webhooks": subscriptions.webhooks_with_last(_user(request)),

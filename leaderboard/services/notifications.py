@@ -11,6 +11,7 @@ import base64
 import hashlib
 import hmac
 import json
+import secrets
 import time
 import uuid
 from collections.abc import Mapping
@@ -25,27 +26,57 @@ import structlog
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
 from leaderboard import outbound
-from leaderboard.models import Benchmark, Channel, Delivery, Generator, Subscription
+from leaderboard.models import (
+    Benchmark,
+    Channel,
+    Delivery,
+    Generator,
+    Hears,
+    Membership,
+    Submission,
+    Subscription,
+    Team,
+    User,
+)
+from leaderboard.selectors.subscriptions import mail_address
 
 log = structlog.get_logger(__name__)
 
 
 class Event(StrEnum):
-    """What readers hear of. ``ping`` and ``subscription.confirm`` go to one subscriber alone."""
+    """What readers hear of.
+
+    ``submission.*`` and ``run.*`` are for the members of one team, ``ping`` and
+    ``subscription.confirm`` for one subscriber alone.
+    """
 
     GENERATOR_PUBLISHED = "generator.published"
     FIRST_CONTACTS_COMPLETE = "generator.first_contacts_complete"
     GENERATOR_WITHDRAWN = "generator.withdrawn"
     EDITION_OPENED = "edition.opened"
+    SUBMISSION_ACCEPTED = "submission.accepted"
+    SUBMISSION_REJECTED = "submission.rejected"
+    RUN_SUCCEEDED = "run.succeeded"
+    RUN_FAILED = "run.failed"
+    FIRST_CONTACT = "submission.first_contact"
     PING = "ping"
     CONFIRM = "subscription.confirm"
 
+
+# What only the team hears that entered a detector.
+OWN = (
+    Event.SUBMISSION_ACCEPTED,
+    Event.SUBMISSION_REJECTED,
+    Event.RUN_SUCCEEDED,
+    Event.RUN_FAILED,
+    Event.FIRST_CONTACT,
+)
 
 # Names of events that have a key are made from it, under this namespace.
 NAMESPACE = uuid.UUID("6f0f8b3e-0f8e-4d6c-9f5e-6a3c0f5d1b52")
@@ -117,15 +148,66 @@ def notify(
     who had asked for it by then.
     """
     event_id = uuid.uuid5(NAMESPACE, f"{event} {benchmark.slug} {key}") if key else uuid.uuid4()
-    wanted = Subscription.objects.filter(
-        Q(benchmark=benchmark) | Q(benchmark__isnull=True), confirmed_at__isnull=False
-    ).exclude(owner__is_active=False)
+    wanted = _listening(benchmark, Hears.BOARD)
     if happened_at is not None:
         wanted = wanted.filter(confirmed_at__lte=happened_at)
+    return _queue(wanted, event_id, event, benchmark, payload)
+
+
+def notify_team(event: Event, submission: Submission, payload: Mapping[str, Any], *, key: str) -> int:
+    """Queue an event of a submission for its team: for the webhooks of the members who want to hear
+    of entries, and for the mail of who entered it. Returns for how many.
+
+    Telling of the same ``key`` again reaches nobody twice.
+    """
+    event_id = uuid.uuid5(NAMESPACE, f"{event} {submission.pk} {key}")
+    account_mail(submission.owner)
+    wanted = _listening(submission.benchmark, Hears.ENTRIES).filter(
+        Q(channel=Channel.WEBHOOK) | Q(owner=submission.owner),
+        owner__memberships__team=submission.team_id,
+    )
+    return _queue(wanted, event_id, event, submission.benchmark, payload, team=submission.team)
+
+
+def account_mail(user: User) -> Subscription:
+    """How a user hears by e-mail of what they entered: on, until they switch it off."""
+    return Subscription.objects.get_or_create(
+        channel=Channel.EMAIL,
+        owner=user,
+        address="",
+        benchmark=None,
+        defaults={
+            "hears": Hears.ENTRIES,
+            "token": secrets.token_urlsafe(32),
+            "confirmed_at": timezone.now(),
+        },
+    )[0]
+
+
+def _listening(benchmark: Benchmark, of: str) -> QuerySet[Subscription]:
+    """Those who want to hear of a benchmark's board, or of entries on it."""
+    return Subscription.objects.filter(
+        Q(benchmark=benchmark) | Q(benchmark__isnull=True),
+        confirmed_at__isnull=False,
+        hears__in=(of, Hears.ALL),
+    ).exclude(owner__is_active=False)
+
+
+def _queue(
+    wanted: QuerySet[Subscription],
+    event_id: uuid.UUID,
+    event: Event,
+    benchmark: Benchmark,
+    payload: Mapping[str, Any],
+    *,
+    team: Team | None = None,
+) -> int:
     body = {"benchmark": {"slug": benchmark.slug, "name": benchmark.name}, **payload}
     now = timezone.now()
     rows = [
-        Delivery(subscription=each, event_id=event_id, event=event, payload=body, next_attempt_at=now)
+        Delivery(
+            subscription=each, team=team, event_id=event_id, event=event, payload=body, next_attempt_at=now
+        )
         for each in wanted
     ]
     Delivery.objects.bulk_create(rows, ignore_conflicts=True)
@@ -154,6 +236,9 @@ def deliver_due(*, budget_s: float = 2.0) -> Delivered:
     end = time.monotonic() + budget_s
     sent = failed = 0
     while time.monotonic() < end and (delivery := _claim()) is not None:
+        if reason := _why_not(delivery):
+            Delivery.objects.filter(pk=delivery.pk).update(next_attempt_at=None, last_error=reason)
+            continue
         error, status = _attempt(delivery)
         _settle(delivery, error, status)
         sent, failed = sent + (not error), failed + bool(error)
@@ -167,7 +252,7 @@ def _claim() -> Delivery | None:
         delivery = (
             Delivery.objects.select_for_update(skip_locked=True, of=("self",))
             .filter(next_attempt_at__lte=now)
-            .select_related("subscription__benchmark")
+            .select_related("subscription__benchmark", "subscription__owner")
             .order_by("next_attempt_at")
             .first()
         )
@@ -177,6 +262,29 @@ def _claim() -> Delivery | None:
             delivery.next_attempt_at = now + CLAIM
             delivery.save(update_fields=["attempts", "last_attempt_at", "next_attempt_at"])
         return delivery
+
+
+def _why_not(delivery: Delivery) -> str:
+    """Why what was queued is not to be sent any more; "" when it is. Things change while it waits."""
+    subscription = delivery.subscription
+    if subscription.is_accounts_mail and subscription.hears == Hears.NOTHING:
+        return "The mail was switched off."
+    if subscription.is_accounts_mail and not address_of(subscription):
+        return "The account has no address that mail may go to."
+    if (
+        delivery.team_id is not None
+        and not Membership.objects.filter(team=delivery.team_id, user=subscription.owner_id).exists()
+    ):
+        return "Its owner is no member of the team any more."
+    return ""
+
+
+def address_of(subscription: Subscription) -> str:
+    """Where a subscriber's mail goes, "" for nowhere."""
+    if not subscription.is_accounts_mail:
+        return subscription.address
+    assert subscription.owner is not None
+    return mail_address(subscription.owner)
 
 
 def _attempt(delivery: Delivery) -> tuple[str, int | None]:
@@ -272,6 +380,9 @@ def email_of(delivery: Delivery) -> EmailMessage:
         "payload": delivery.payload,
         "benchmark": delivery.payload.get("benchmark"),
         "generator": delivery.payload.get("generator"),
+        "submission": delivery.payload.get("submission"),
+        "is_own": delivery.event in OWN,
+        "averages": _averages(delivery.payload.get("scores", {})),
         "site": settings.SITE_URL,
         "confirm": site_url("subscription-confirm", subscription.token),
         "stop": stop,
@@ -284,9 +395,15 @@ def email_of(delivery: Delivery) -> EmailMessage:
     return EmailMessage(
         subject=subject[:200],
         body=render_to_string("notifications/email.txt", context).strip() + "\n",
-        to=[subscription.address],
+        to=[address_of(subscription)],
         headers=headers,
     )
+
+
+def _averages(scores: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The averages of a run that are there, by a name that a reader knows, the headline first."""
+    names = {"next": "On the next window", "past": "On past windows", "whole": "On all of them"}
+    return [(name, scores[period]) for period, name in names.items() if period in scores]
 
 
 def _host() -> str:

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from leaderboard.models import Edition, Event, Run, Step, Submission, Unit
 from leaderboard.queue import wake_workers
+from leaderboard.services.entry_news import tell_met, tell_run
 from leaderboard.services.moves import FREE, SERVER, move
 from protocols import plan
 from protocols.contract import Phase
@@ -198,6 +199,7 @@ def step_fail(step: Step, error: TidemarkError, **fields: Any) -> None:
     )
     _spend(step, fields)
     if step.unit_id is not None:
+        tell_met(step)
         return
     run = step.run
     for other in run.steps.filter(state__in=(StepState.WAITING, StepState.READY)):
@@ -211,6 +213,7 @@ def step_fail(step: Step, error: TidemarkError, **fields: Any) -> None:
             error_detail=f"{step.phase} at window {step.window}: {error.detail}",
             finished_at=now,
         )
+        tell_run(run)
         _settle(run.edition)
 
 

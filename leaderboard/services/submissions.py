@@ -12,9 +12,11 @@ from django.utils import timezone
 from leaderboard.models import Benchmark, Run, Submission, Team, Trial, Upload, User, Visibility
 from leaderboard.queue import wake_workers
 from leaderboard.selectors.timelines import newest_edition
+from leaderboard.services.entry_news import tell_accepted, tell_rejected
 from leaderboard.services.moves import FREE, move
 from leaderboard.services.quotas import require_entry
 from leaderboard.services.runs import arrivals_cancel, run_cancel, run_create, run_retry
+from leaderboard.services.storage import archive_free
 from leaderboard.services.uploads import upload_attach, upload_delete
 from protocols.errors import PLATFORM_FAULTS, RequestError, TidemarkError
 from protocols.states import CHECKED, ENDED_SUBMISSION, LIVE_RUN, RunState, SubmissionState
@@ -167,13 +169,14 @@ def submission_accept(submission: Submission) -> Run | None:
         **FRESH | {"progress": 1.0},
         accepted_at=timezone.now(),
     )
+    tell_accepted(submission)
     edition = newest_edition(submission.benchmark)
     return run_create(submission, edition, seed=submission.seed) if edition else None
 
 
 def submission_reject(submission: Submission, error: TidemarkError) -> Submission:
     """The archive can't be run. The caller has fenced the submission in this transaction."""
-    return move(
+    move(
         submission,
         SubmissionState.REJECTED,
         actor=submission.leased_by,
@@ -183,6 +186,8 @@ def submission_reject(submission: Submission, error: TidemarkError) -> Submissio
         error_code=error.code,
         error_detail=error.detail,
     )
+    tell_rejected(submission)
+    return submission
 
 
 def submission_cancel(submission: Submission, *, actor: object) -> Submission:
@@ -260,7 +265,7 @@ def submission_delete(submission: Submission, *, actor: object) -> bool:
         submission = Submission.objects.select_for_update(of=("self",)).get(pk=submission.pk)
         if submission.state in CHECKED or submission.runs.filter(state__in=LIVE_RUN).exists():
             raise RequestError("illegal_transition", f"{submission.name} is under way; cancel it first.")
-        upload = submission.upload
+        upload, archive = submission.upload, submission.archive
         if submission.accepted_at is None:
             submission.delete()
         else:
@@ -269,6 +274,8 @@ def submission_delete(submission: Submission, *, actor: object) -> bool:
             _strip(submission)
         if upload is not None:
             upload_delete(upload)
+        if archive:
+            transaction.on_commit(lambda: archive_free(archive))
     return submission.pk is None
 
 

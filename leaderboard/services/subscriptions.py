@@ -1,4 +1,4 @@
-"""Who hears of arrivals: e-mail addresses that confirmed it, and webhooks of users."""
+"""Who hears of what: e-mail addresses that confirmed it, the mail of accounts, and webhooks of users."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from django.core.validators import validate_email
 from django.db import transaction
 from django.utils import timezone
 
-from leaderboard.models import Benchmark, Channel, Delivery, Subscription, User
+from leaderboard.models import Benchmark, Channel, Delivery, Hears, Subscription, User
 from leaderboard.outbound import check_url
-from leaderboard.services.notifications import Event, tell
+from leaderboard.services.notifications import Event, account_mail, tell
 from protocols.errors import RequestError
 
 # What one address is sent at most before it confirms anything, so that nobody can be flooded.
@@ -67,12 +67,23 @@ def subscription_confirm(subscription: Subscription) -> None:
 
 
 def subscription_end(subscription: Subscription) -> None:
-    """Forget a subscriber, and what was on its way to it."""
-    subscription.delete()
+    """Forget a subscriber, and what was on its way to it. The mail of an account is switched off."""
+    if subscription.is_accounts_mail:
+        Subscription.objects.filter(pk=subscription.pk).update(hears=Hears.NOTHING)
+    else:
+        subscription.delete()
 
 
-def webhook_create(*, owner: User, url: str, benchmark: Benchmark | None) -> Subscription:
-    """A webhook with a new secret.
+def account_mail_switch(user: User, *, on: bool) -> None:
+    """Whether a user hears by e-mail of what they entered."""
+    mail = account_mail(user)
+    Subscription.objects.filter(pk=mail.pk).update(hears=Hears.ENTRIES if on else Hears.NOTHING)
+
+
+def webhook_create(
+    *, owner: User, url: str, benchmark: Benchmark | None, hears: str = Hears.ALL
+) -> Subscription:
+    """A webhook with a new secret. ``hears``: of the board, of the entries of its owner's teams, or of all.
 
     Raises ``RequestError``: ``webhook_target`` for an address that is never sent to,
     ``webhook_limit`` when the owner has too many, ``conflict`` for one that is there already.
@@ -91,6 +102,7 @@ def webhook_create(*, owner: User, url: str, benchmark: Benchmark | None) -> Sub
             owner=owner,
             address=url,
             benchmark=benchmark,
+            hears=hears,
             token=secrets.token_urlsafe(32),
             secret="whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
             confirmed_at=timezone.now(),

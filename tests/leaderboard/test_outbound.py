@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import threading
 import time
 from typing import Any
 
@@ -228,3 +229,25 @@ def test_a_certificate_is_checked_for_the_name_and_not_for_the_address() -> None
     context = outbound._ssl_context()
     assert context.check_hostname
     assert context.verify_mode.name == "CERT_REQUIRED"
+
+
+def test_a_name_that_is_not_resolved_in_time_is_given_up(
+    loopback_allowed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = threading.Event()
+
+    def slowly(*args: object, **kwargs: object) -> list[object]:
+        answer.wait(30)
+        raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    monkeypatch.setattr(outbound, "RESOLVE_TIMEOUT_S", 0.3)
+    started = time.monotonic()
+    with pytest.raises(httpcore.ConnectTimeout, match="not resolved in time"):
+        post("http://slow.example.org/", b"{}", {})
+    assert time.monotonic() - started < 3
+    # The whole deadline counts too, if there is less of it.
+    monkeypatch.setattr(outbound, "RESOLVE_TIMEOUT_S", 30)
+    with pytest.raises(httpcore.ConnectTimeout, match="not resolved in time"):
+        post("http://slow.example.org/", b"{}", {}, timeout_s=0.3)
+    answer.set()
