@@ -21,6 +21,7 @@ from evaluator.data.training import ensure_training_window
 from evaluator.lease import Lease, Stopped, with_database
 from evaluator.worker import Worker
 from leaderboard.models import Checkpoint, Prediction, Step, Unit
+from leaderboard.services.entry_news import tell_met, tell_run
 from leaderboard.services.leases import fence
 from leaderboard.services.runs import step_succeed
 from leaderboard.services.scores import run_score, stale_if_withdrawn, stored_scores, window_score
@@ -172,6 +173,11 @@ def _predict(step: Step, lease: Lease[Step], worker: Worker) -> None:
             window.save(step.run, step.key)
             step_succeed(step, reused=not missing, timings=step.timings, log_tail=step.log_tail)
             run_score(step.run)
+            if step.unit is None:
+                # Not before the scores are there, which are the news.
+                tell_run(step.run)
+            else:
+                tell_met(step)
             stale_if_withdrawn(step.run, known)
 
     with_database(write)

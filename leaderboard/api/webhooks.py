@@ -16,10 +16,12 @@ from rest_framework.views import APIView
 
 from leaderboard.api.base import Input, created, named
 from leaderboard.api.idempotency import idempotent
-from leaderboard.models import Benchmark, Delivery, Subscription, User
+from leaderboard.models import Benchmark, Delivery, Hears, Subscription, User
 from leaderboard.outbound import MAX_URL_CHARACTERS
 from leaderboard.selectors import subscriptions, visible
 from leaderboard.services.subscriptions import subscription_end, webhook_create, webhook_ping
+
+WEBHOOK_HEARS = [choice for choice in Hears.choices if choice[0] != Hears.NOTHING]
 
 
 def _user(request: Request) -> User:
@@ -32,15 +34,21 @@ class WebhookInput(Input):
     benchmark = serializers.SlugField(
         max_length=60, allow_null=True, default=None, help_text="Null: all benchmarks."
     )
+    hears = serializers.ChoiceField(
+        choices=WEBHOOK_HEARS,
+        default=Hears.ALL,
+        help_text="Of the board, of the entries of your teams, or of all.",
+    )
 
 
 class WebhookOutput(serializers.ModelSerializer[Subscription]):
     url = serializers.CharField(source="address")
     benchmark = serializers.SlugRelatedField[Benchmark](slug_field="slug", read_only=True, allow_null=True)
+    hears = serializers.ChoiceField(choices=WEBHOOK_HEARS, read_only=True)
 
     class Meta:
         model = Subscription
-        fields = ["id", "url", "benchmark", "created_at"]
+        fields = ["id", "url", "benchmark", "hears", "created_at"]
 
 
 class NewWebhookOutput(WebhookOutput):
@@ -103,7 +111,9 @@ class Webhooks(generics.ListAPIView[Subscription]):
         benchmark = None
         if data["benchmark"] is not None:
             benchmark = named(visible.benchmarks(), "benchmark", slug=data["benchmark"])
-        webhook = webhook_create(owner=_user(request), url=data["url"], benchmark=benchmark)
+        webhook = webhook_create(
+            owner=_user(request), url=data["url"], benchmark=benchmark, hears=data["hears"]
+        )
         return created(NewWebhookOutput(webhook), "webhook", webhook.pk)
 
 
