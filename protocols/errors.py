@@ -406,6 +406,29 @@ _add(
     "Give an https:// or http:// address on the public internet, without a password and a fragment.",
 )
 _add(_C, "webhook_limit", "You have as many webhooks as one user may have.", "Delete one first.")
+_add(
+    _C, "token_limit", "You have as many tokens as one user may have.", "Revoke one that you no longer need."
+)
+_add(
+    _C,
+    "team_limit",
+    "You own as many teams as one user may.",
+    "Delete one, hand one over, or ask a maintainer.",
+)
+_add(
+    _C,
+    "team_in_use",
+    "The team has entries or uploads, or is one person alone.",
+    "Delete its uploads first. A team whose entries were published stays, with their scores.",
+)
+_add(_C, "last_owner", "A team always has an owner.", "Make another member owner first.")
+_add(_C, "personal_team", "This team is one person alone.", "Make a team and invite to that.")
+_add(
+    _C,
+    "invitation_limit",
+    "The team has as many members and open invitations as it may have, or the link was sent just now.",
+    "Take back invitations that nobody used, or wait ten minutes before you send one again.",
+)
 
 
 class TidemarkError(Exception):

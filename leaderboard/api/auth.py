@@ -10,6 +10,7 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from leaderboard.selectors.visible import is_maintainer
+from leaderboard.services.accounts import token_used
 
 if TYPE_CHECKING:
     # The framework reads its settings, which name this module, while it loads its views.
@@ -23,6 +24,7 @@ class TokenAuthentication(auth.TokenAuthentication):  # type: ignore[misc]
         if not token.isalnum():
             raise AuthenticationFailed("Invalid token.")
         user, row = super().authenticate_credentials(token)
+        token_used(row)
         return user, row
 
 

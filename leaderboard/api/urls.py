@@ -49,13 +49,11 @@ from leaderboard.api.submissions import (
     SubmissionUpload,
     SubmissionWithdraw,
 )
-from leaderboard.api.tokens import CurrentToken, Tokens
 from leaderboard.api.uploads import UploadDetail, Uploads
 
 core: list[URLPattern | URLResolver] = [
     path("schema/", SpectacularAPIView.as_view(permission_classes=[AllowAny]), name="schema"),
-    path("tokens/", Tokens.as_view(), name="tokens"),
-    path("tokens/current/", CurrentToken.as_view(), name="token"),
+    path("", include("leaderboard.api.accounts_urls")),
     path("uploads/", Uploads.as_view(), name="uploads"),
     # Without a slash in the end: `curl -T` appends the name of the file to an address that has one.
     path("uploads/<uuid:upload_id>", UploadDetail.as_view(), name="upload"),

@@ -11,11 +11,12 @@ from rest_framework import generics, serializers
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import BaseThrottle, ScopedRateThrottle
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from leaderboard.api.base import Input, created, named
 from leaderboard.api.idempotency import idempotent
+from leaderboard.api.throttling import UserThrottle, WebhookThrottle
 from leaderboard.models import Benchmark, Delivery, Hears, Subscription, User
 from leaderboard.outbound import MAX_URL_CHARACTERS
 from leaderboard.selectors import subscriptions, visible
@@ -92,11 +93,10 @@ class Webhooks(generics.ListAPIView[Subscription]):
 
     permission_classes = (IsAuthenticated,)
     serializer_class = WebhookOutput
-    throttle_scope = "webhooks"
     ordering = ("created_at", "id")
 
     def get_throttles(self) -> list[BaseThrottle]:
-        return [ScopedRateThrottle()] if self.request.method == "POST" else []
+        return [UserThrottle(), *([WebhookThrottle()] if self.request.method == "POST" else [])]
 
     def get_queryset(self) -> QuerySet[Subscription]:
         if getattr(self, "swagger_fake_view", False):
@@ -131,8 +131,7 @@ class WebhookDetail(WebhookView):
 
 
 class WebhookPing(WebhookView):
-    throttle_classes = (ScopedRateThrottle,)
-    throttle_scope = "webhooks"
+    throttle_classes = (UserThrottle, WebhookThrottle)
 
     @extend_schema(request=None, responses={202: DeliveryOutput})
     def post(self, request: Request, webhook_id: uuid.UUID) -> Response:

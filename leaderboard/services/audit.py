@@ -23,6 +23,10 @@ class Verb(StrEnum):
     SAMPLES_SHOWN = "samples shown"
     SAMPLES_HIDDEN = "samples hidden"
     STORAGE_FREED = "storage freed"
+    QUOTAS_SET = "quotas set"
+    TEAM_CHANGED = "team changed"
+    ACCOUNT_CLOSED = "account closed"
+    ACCOUNT_REOPENED = "account reopened"
 
 
 def record(actor: object, verb: Verb, subject: object, *, reason: str = "", **detail: Any) -> Action:

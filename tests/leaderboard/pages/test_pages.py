@@ -217,9 +217,9 @@ def test_signing_in_leads_to_what_was_asked_for(world: World) -> None:
     client = Client()
     response = client.get(reverse("submissions"))
     assert response.url == "/login/?next=/submissions/"
-    wrong = client.post(response.url, {"username": world.submitter.username, "password": "wrong"})
+    wrong = client.post(response.url, {"login": world.submitter.username, "password": "wrong"})
     assert 'role="alert"' in wrong.content.decode()
-    right = {"username": world.submitter.username, "password": PASSWORD, "next": "/submissions/"}
+    right = {"login": world.submitter.username, "password": PASSWORD, "next": "/submissions/"}
     response = client.post(reverse("login"), right, follow=True)
     html = response.content.decode()
     assert response.redirect_chain == [("/submissions/", 302)]
