@@ -80,6 +80,7 @@ class EntryOutput(serializers.Serializer[Any]):
     name = serializers.CharField()
     owner = serializers.CharField()
     is_private = serializers.BooleanField()
+    is_withdrawn = serializers.BooleanField(help_text="Its team took it back; its published scores stay.")
     run = serializers.IntegerField(source="run_id", allow_null=True)
     run_state = serializers.ChoiceField(choices=choices(RunState), allow_null=True)
     seed = serializers.IntegerField(allow_null=True)

@@ -283,7 +283,7 @@ class SubmissionDetail(generics.GenericAPIView[Submission]):
             visible.submissions(request.user).select_related("upload"), pk=submission_id
         )
         runs = runs_with_steps(request.user).filter(submission=submission).order_by("-created_at")
-        wait, upload = wait_of(submission), submission.upload
+        wait, upload = wait_of(submission, has_run=bool(runs)), submission.upload
         data = {
             "waits_for": wait.what_for if wait else None,
             "queue_position": wait.position if wait else None,

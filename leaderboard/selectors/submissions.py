@@ -171,7 +171,7 @@ def submission_report(
     )
     waits = waits_of(step for report in runs for step in report.steps)
     known: dict[str, Any] = {
-        "wait": wait_of(submission),
+        "wait": wait_of(submission, has_run=bool(runs)),
         "waits": waits,
         "cost_s": cost_of(submission),
     }

@@ -147,7 +147,7 @@ def alive_workers() -> list[WorkerBeat]:
     return [beat for beat in beats if worker_state(beat, now) == WorkerState.ALIVE]
 
 
-def wait_of(submission: Submission) -> Wait | None:
+def wait_of(submission: Submission, *, has_run: bool) -> Wait | None:
     """What a submission waits for before its first run; ``None`` once it has one, or when it is over."""
     if submission.state == SubmissionState.DRAFT:
         return Wait("its image archive")
@@ -155,7 +155,7 @@ def wait_of(submission: Submission) -> Wait | None:
         return Wait("the rest of its image archive")
     if submission.state in (SubmissionState.CHECKING, SubmissionState.TRIAL):
         return _check(submission)
-    if submission.state == SubmissionState.ACCEPTED and not submission.runs.exists():
+    if submission.state == SubmissionState.ACCEPTED and not has_run:
         return Wait("the benchmark's first edition")
     return None
 

@@ -9,8 +9,7 @@ from django.db.models import Count, Max, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from leaderboard.models import Batch, FirstContact, Unit
-from leaderboard.selectors.desk.queue import LIVE
-from protocols.states import BatchState, StepState
+from protocols.states import LIVE_STEP, BatchState, StepState
 
 SHOWN_FOR = timedelta(days=30)
 
@@ -63,7 +62,7 @@ def arrivals() -> list[Arrival]:
             published=Subquery(published),
             contacts=Subquery(contacts),
             n_steps=Count("steps"),
-            n_live=Count("steps", filter=Q(steps__state__in=LIVE)),
+            n_live=Count("steps", filter=Q(steps__state__in=LIVE_STEP)),
             n_done=Count("steps", filter=Q(steps__state=StepState.SUCCEEDED)),
             n_running=Count("steps", filter=Q(steps__state=StepState.RUNNING)),
             n_ready=Count("steps", filter=Q(steps__state=StepState.READY)),

@@ -11,9 +11,7 @@ from django.utils import timezone
 from leaderboard.models import Batch, Edition, Step, Submission
 from leaderboard.selectors.desk.workers import WorkerRow, WorkerState
 from protocols.contract import Phase
-from protocols.states import BatchState, StepState, SubmissionState
-
-LIVE = (StepState.WAITING, StepState.READY, StepState.RUNNING)
+from protocols.states import LIVE_STEP, BatchState, StepState, SubmissionState
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def queue(workers: list[WorkerRow]) -> Queue:
     ]
     ready = Q(state=StepState.READY)
     counts = (
-        Step.objects.filter(state__in=LIVE)
+        Step.objects.filter(state__in=LIVE_STEP)
         .annotate(is_contact=ExpressionWrapper(Q(unit__isnull=False), output_field=BooleanField()))
         .order_by("-is_contact", "gpus", "-phase")
         .values("is_contact", "gpus", "phase")
@@ -132,7 +130,7 @@ def _checks(what: str, model: type[Submission] | type[Batch], state: str, n_work
 
 
 def _budgets() -> tuple[BudgetRow, ...]:
-    left = Q(runs__steps__phase=Phase.TRAIN, runs__steps__state__in=LIVE)
+    left = Q(runs__steps__phase=Phase.TRAIN, runs__steps__state__in=LIVE_STEP)
     editions = (
         Edition.objects.filter(budget_s__isnull=False, opened_at__isnull=False)
         .select_related("benchmark")

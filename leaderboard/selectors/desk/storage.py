@@ -39,9 +39,8 @@ from leaderboard.services.uploads import spent_uploads
 from leaderboard.store import store
 from protocols.contract import Phase
 from protocols.plan import EMPTY_STATE
-from protocols.states import BatchState, RunState, StepState, SubmissionState
+from protocols.states import LIVE_RUN, LIVE_STEP, BatchState, RunState, SubmissionState
 
-LIVE = (StepState.WAITING, StepState.READY, StepState.RUNNING)
 # What nothing refers to may be half of something that is being made; after a day it is not.
 ORPHAN_AGE = timedelta(days=1)
 # How full the file system may be before somebody should look.
@@ -110,7 +109,7 @@ class Inventory:
 
 def unneeded_archives() -> QuerySet[Submission]:
     """Submissions that are over, whose archive no step will load again."""
-    live = Step.objects.filter(run__submission=OuterRef("pk"), state__in=LIVE)
+    live = Step.objects.filter(run__submission=OuterRef("pk"), state__in=LIVE_STEP)
     over = (SubmissionState.REJECTED, SubmissionState.WITHDRAWN)
     return Submission.objects.exclude(archive="").filter(~Exists(live), state__in=over)
 
@@ -126,7 +125,7 @@ def unneeded_artifacts() -> list[Artifact]:
 
     Whoever needs it later builds it again.
     """
-    live = Step.objects.filter(state__in=LIVE)
+    live = Step.objects.filter(state__in=LIVE_STEP)
     needed: set[str] = set()
     trained = (
         live.filter(phase=Phase.TRAIN, run__edition=OuterRef("edition"))
@@ -156,7 +155,8 @@ def needed_states() -> set[str]:
     """The hashes of states that a step of today or of the next arrival may start from or be scored at.
 
     That is every state of a run that is not ended or has a step left, of each detector's newest
-    finished run, and of all runs on the newest settled edition and on what came after it.
+    finished run, and of all runs on the newest settled edition and on what came after it. What was
+    deleted starts no more.
     """
     newest = (
         Edition.objects.filter(benchmark=OuterRef("edition__benchmark"), settled_at__isnull=False)
@@ -168,13 +168,14 @@ def needed_states() -> set[str]:
         .order_by("-edition__number")
         .values("edition__number")[:1]
     )
-    runs = Run.objects.annotate(settled=newest, finished=finished).filter(
+    kept = Run.objects.exclude(submission__state=SubmissionState.WITHDRAWN, submission__archive="")
+    runs = kept.annotate(settled=newest, finished=finished).filter(
         Q(settled__isnull=True)
         | Q(edition__number__gte=F("settled"))
         | Q(finished__isnull=True)
         | Q(edition__number__gte=F("finished"))
-        | Q(state__in=(RunState.QUEUED, RunState.RUNNING))
-        | Exists(Step.objects.filter(run=OuterRef("pk"), state__in=LIVE))
+        | Q(state__in=LIVE_RUN)
+        | Exists(Step.objects.filter(run=OuterRef("pk"), state__in=LIVE_STEP))
     )
     steps = Step.objects.filter(run__in=runs.values("pk"))
     return set(steps.exclude(state_hash="").values_list("state_hash", flat=True)) | {EMPTY_STATE}
@@ -182,7 +183,7 @@ def needed_states() -> set[str]:
 
 def unneeded_checkpoints() -> QuerySet[Checkpoint]:
     """Checkpoints that only superseded runs made, and that no live step is about to take as its result."""
-    keys = Step.objects.filter(state__in=LIVE).exclude(key="").values("key")
+    keys = Step.objects.filter(state__in=LIVE_STEP).exclude(key="").values("key")
     return Checkpoint.objects.exclude(state_hash__in=needed_states()).exclude(key__in=keys)
 
 

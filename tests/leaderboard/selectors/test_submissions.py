@@ -69,9 +69,9 @@ def test_a_list_holds_only_the_users_own_with_their_newest_run(world: World) -> 
 
 
 def test_queries_are_constant(world: World, django_assert_num_queries) -> None:
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         submission_report(world.succeeded[0].pk, VISITOR)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(7):
         submission_report(world.failed.pk, world.submitter)
     with django_assert_num_queries(3):
         submissions_of(world.submitter)

@@ -121,9 +121,10 @@ def test_a_submission_says_what_it_waits_for_before_its_first_run(
     state: SubmissionState, found: Wait | None
 ) -> None:
     SubmissionFactory(state=state)
-    assert wait_of(SubmissionFactory(state=state, upload=UploadFactory())) == found
+    assert wait_of(SubmissionFactory(state=state, upload=UploadFactory()), has_run=False) == found
 
 
 def test_a_submission_that_a_worker_holds_or_that_has_a_run_waits_for_nothing(run: Run) -> None:
-    assert wait_of(run.submission) is None
-    assert wait_of(SubmissionFactory(state=SubmissionState.CHECKING, lease_token=1)) is None
+    assert wait_of(run.submission, has_run=True) is None
+    held = SubmissionFactory(state=SubmissionState.CHECKING, lease_token=1)
+    assert wait_of(held, has_run=False) is None

@@ -19,6 +19,7 @@ from leaderboard.services.submissions import (
     upload_finished,
 )
 from leaderboard.services.sweep import sweep
+from leaderboard.store import store
 from protocols.contract import Phase
 from protocols.errors import ParticipantError, PlatformError, RequestError
 from protocols.states import RunState, StepState, SubmissionState
@@ -184,6 +185,18 @@ def test_deleting_an_accepted_entry_keeps_its_runs_and_frees_its_bytes() -> None
     assert not Trial.objects.exists()
     assert Run.objects.filter(pk=run.pk).exists()
     assert Step.objects.filter(pk=step.pk).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_archive_goes_with_the_last_entry_that_has_it() -> None:
+    key = store().put_bytes(b"an image archive")
+    first, second = (
+        SubmissionFactory(archive=key, state=SubmissionState.REJECTED, accepted_at=None) for _ in "ab"
+    )
+    submission_delete(first, actor="ada")
+    assert store().path(key).exists()
+    submission_delete(second, actor="ada")
+    assert not store().path(key).exists()
 
 
 def test_what_is_under_way_is_not_deleted() -> None:
