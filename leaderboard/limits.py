@@ -79,8 +79,9 @@ def client_address(request: HttpRequest) -> str:
     except ValueError:
         # A unix socket has no address, and a proxy may have told nonsense.
         return "unknown"
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
-        return str(ipaddress.ip_network((address, 64), strict=False))
+    if isinstance(address, ipaddress.IPv6Address):
+        mapped = address.ipv4_mapped
+        return str(mapped or ipaddress.ip_network((address, 64), strict=False))
     return str(address)
 
 

@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.exceptions import Throttled
 from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -23,9 +24,12 @@ from leaderboard.api.teams import TeamOutput
 from leaderboard.api.throttling import SignInThrottle, UserThrottle
 from leaderboard.models import AccessToken, User
 from leaderboard.selectors.teams import own_teams, team_rows
-from leaderboard.services.accounts import token_create, token_for_password, tokens_revoke
+from leaderboard.services.accounts import NewToken, token_create, token_for_password, tokens_revoke
 from leaderboard.services.teams import personal_team
 from protocols.errors import RequestError
+
+# For so long wrong passwords of one account are counted (django-allauth's ``login_failed``).
+PAUSE_S = 300
 
 
 class TokenInput(Input):
@@ -91,18 +95,26 @@ class Tokens(generics.ListAPIView[AccessToken]):
         data = TokenInput.parse(request)
         ttl = timedelta(days=data["days"])
         if data["username"] or data["password"]:
-            token = token_for_password(
+            token = self._for_password(request, data, ttl)
+        elif isinstance(request.user, User):
+            token = token_create(request.user, ttl=ttl, name=data["name"])
+        else:
+            raise RequestError("not_authenticated", "Send a user name and a password.")
+        return Response(NewTokenOutput(token).data, status=201)
+
+    def _for_password(self, request: Request, data: dict[str, Any], ttl: timedelta) -> NewToken:
+        try:
+            return token_for_password(
                 username=data["username"],
                 password=data["password"],
                 ttl=ttl,
                 name=data["name"],
                 request=request._request,
             )
-        elif isinstance(request.user, User):
-            token = token_create(request.user, ttl=ttl, name=data["name"])
-        else:
-            raise RequestError("not_authenticated", "Send a user name and a password.")
-        return Response(NewTokenOutput(token).data, status=201)
+        except RequestError as error:
+            if error.code == "throttled":
+                raise Throttled(PAUSE_S, error.detail) from error
+            raise
 
     @extend_schema(request=None, responses={204: None})
     def delete(self, request: Request) -> Response:

@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from allauth.account.adapter import get_adapter
+from allauth.account.forms import default_token_generator
 from allauth.account.models import EmailAddress
+from allauth.account.utils import user_pk_to_url_str
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
@@ -94,6 +96,13 @@ def user_ensure(username: str, *, maintainer: bool = False, email: str = "") -> 
         EmailAddress.objects.create(user=user, email=email.lower(), verified=True, primary=True)
     personal_team(user)
     return user
+
+
+def password_link(user: User) -> str:
+    """Where a user sets a password, once and within three days; the link of a mail that resets one."""
+    key = f"{user_pk_to_url_str(user)}-{default_token_generator.make_token(user)}"
+    link: str = get_adapter().get_reset_password_from_key_url(key)
+    return link
 
 
 def account_close(user: User, *, actor: User, reason: str) -> None:
