@@ -33,6 +33,6 @@ def require_bytes(team: Team, size_bytes: int) -> None:
     if size_bytes > stored.left:
         raise RequestError(
             "quota_bytes",
-            f"The team {team.slug} keeps {stored.used} of {stored.limit} bytes; "
-            f"{size_bytes} more do not fit.",
+            f"The team {team.slug} keeps {stored.used} of {stored.limit} bytes; {stored.left} are left, "
+            f"and {size_bytes} were declared.",
         )

@@ -191,7 +191,8 @@ def test_everybody_may_ask_what_the_server_can_do(visitor: APIClient, settings: 
     assert {name: answer[name] for name in answer.headers if name.startswith("Tus-")} == {
         "Tus-Resumable": "1.0.0",
         "Tus-Version": "1.0.0",
-        "Tus-Extension": "creation,expiration,termination",
+        "Tus-Extension": "creation,creation-with-upload,expiration,termination,checksum",
+        "Tus-Checksum-Algorithm": "sha1,sha256,md5",
         "Tus-Max-Size": "12345",
     }
 
