@@ -136,8 +136,9 @@ def _wait(step: Step, position: int, before: list[float | None], n_workers: int,
     expected_s = sum(known) / n_workers if len(known) == len(before) else None
     if len(before) < n_workers:
         expected_s = 0.0
-    ahead = position - 1
-    return Wait(f"its turn: {ahead} step{'' if ahead == 1 else 's'} before it", position, expected_s)
+    ahead = {1: "it is the next", 2: "one step is before it"}
+    before_it = ahead.get(position, f"{position - 1} steps are before it")
+    return Wait(f"its turn: {before_it}", position, expected_s)
 
 
 def alive_workers() -> list[WorkerBeat]:

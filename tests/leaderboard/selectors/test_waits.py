@@ -57,7 +57,7 @@ def test_a_guess_adds_up_what_is_before_and_divides_it_among_the_workers(run: Ru
     ours = StepFactory(run=run, window=1, ready_at=now)
     found = wait(ours)
     assert found is not None
-    assert (found.what_for, found.position) == ("its turn: 2 steps before it", 3)
+    assert (found.what_for, found.position) == ("its turn: 2 steps are before it", 3)
     assert found.expected_s == pytest.approx(60 + 100 + 100, abs=2)
     worker_seen("w2", started_at=now)
     worker_seen("w3", started_at=now, takes=["checks"])
@@ -65,12 +65,12 @@ def test_a_guess_adds_up_what_is_before_and_divides_it_among_the_workers(run: Ru
 
 
 def test_with_a_free_worker_it_begins_at_once_even_when_nothing_was_measured(run: Run) -> None:
-    assert wait(StepFactory(run=run, window=0)) == Wait("its turn: 0 steps before it", 1, 0.0)
+    assert wait(StepFactory(run=run, window=0)) == Wait("its turn: it is the next", 1, 0.0)
 
 
 def test_behind_what_was_never_measured_nothing_is_guessed(run: Run) -> None:
     StepFactory(run=run, window=0, state=StepState.RUNNING, started_at=timezone.now())
-    assert wait(StepFactory(run=run, window=1)) == Wait("its turn: 0 steps before it", 1, None)
+    assert wait(StepFactory(run=run, window=1)) == Wait("its turn: it is the next", 1, None)
 
 
 @pytest.mark.parametrize(
