@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from tidemark.client import Api, ApiError, Json
+from tidemark.notes import Note
 
 POLL_S = 1.0
 # What a generator is registered with; the API names the fields so, too.
@@ -88,12 +87,17 @@ def bring_in(api: Api, server: str, subject: Subject, archive: Path, progress: P
     check under way, or a batch that was sealed or published. A rejected batch is not tried again.
     Raises ``ApiError``.
     """
-    note = _Note.of(server, subject, archive)
-    batch = _known(api, note.batch) or api.post("batches/", **subject.query)
+    with archive.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    note = Note(server.rstrip("/"), subject.query, digest)
+    batch = _known(api, note.get("batch")) or api.post("batches/", **subject.query)
     note.write(batch=batch["id"])
     if batch["state"] == "uploading":
         upload = api.upload(
-            archive, progress.uploading, resume=note.upload, begun=lambda upload: note.write(upload=upload)
+            archive,
+            progress.uploading,
+            resume=note.get("upload"),
+            begun=lambda upload: note.write(upload=upload),
         )
         batch = api.post(f"batches/{batch['id']}/submit/", upload=upload)
     return wait(api, batch["id"], progress.checking)
@@ -111,38 +115,3 @@ def _known(api: Api, batch_id: str) -> Json | None:
     """The batch that this archive went into before, unless it was rejected."""
     batch = api.find(f"batches/{batch_id}/") if batch_id else None
     return batch if batch and batch["state"] != "rejected" else None
-
-
-@dataclass
-class _Note:
-    """What this machine remembers of an upload, so that it can go on: a small file for each."""
-
-    file: Path
-    batch: str = ""
-    upload: str = ""
-
-    @classmethod
-    def of(cls, server: str, subject: Subject, archive: Path) -> _Note:
-        with archive.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
-        about = json.dumps([server.rstrip("/"), subject.query, digest], sort_keys=True)
-        note = cls(_state_folder() / f"{hashlib.sha256(about.encode()).hexdigest()}.json")
-        try:
-            kept: dict[str, Any] = json.loads(note.file.read_text(encoding="utf-8"))
-            note.batch, note.upload = str(kept["batch"]), str(kept["upload"])
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # Nothing is remembered, or nothing that helps: the upload begins anew.
-        return note
-
-    def write(self, *, batch: str | None = None, upload: str | None = None) -> None:
-        self.batch, self.upload = batch or self.batch, upload or self.upload
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        part = self.file.with_suffix(".part")
-        part.write_text(json.dumps({"batch": self.batch, "upload": self.upload}), encoding="utf-8")
-        part.replace(self.file)
-
-
-def _state_folder() -> Path:
-    """Where programs of this user keep what they remember (the XDG base directory specification)."""
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(home) / "tidemark" / "uploads"

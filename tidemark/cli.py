@@ -1,8 +1,7 @@
-"""The command line: ``tidemark score`` scores a dump of predictions without server or database;
-``tidemark batch`` and ``tidemark generator`` are for maintainers (``tidemark.maintain``).
+"""The command line. ``tidemark.detectors`` is for submitters, ``tidemark.maintain`` for maintainers, and
+``tidemark score`` scores a dump of predictions without server or database.
 
-Exit codes: 0 done; 1 it can't be done (the reason is on standard error); 2 wrong usage; 3 and 4 as
-``tidemark.maintain`` says.
+Exit codes: ``tidemark.exits``.
 """
 
 from __future__ import annotations
@@ -14,9 +13,12 @@ from typing import Annotated
 
 import typer
 
-from tidemark import maintain
+from tidemark import detectors, maintain
+from tidemark.try_ import try_
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
+app.registered_commands += detectors.app.registered_commands
+app.command("try")(try_)
 app.add_typer(maintain.batch, name="batch")
 app.add_typer(maintain.generator, name="generator")
 

@@ -1,25 +1,30 @@
 """A small client of the public REST API, for the command line and for scripts.
 
-It needs the extra ``client`` (httpx and tuspy) and nothing of the server.
+It needs the extra ``client`` (httpx) and nothing of the server. A connection that breaks, or a server
+that restarts, is waited for: what only reads is asked again, and what makes something is sent again
+under one ``Idempotency-Key``, so it is made once.
 """
 
 from __future__ import annotations
 
 import json
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
-from tusclient.client import TusClient
-from tusclient.exceptions import TusCommunicationError
+
+from tidemark.exits import Exit
 
 # A restarting web process is back within seconds.
-RETRIES = 5
+DELAYS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 TIMEOUT_S = 120.0
-CHUNK_BYTES = 16 * 2**20
-TUS_VERSION = "1.0.0"
+MOST_WAIT_S = 60.0
+# What passes by itself.
+PASSING = (429, 500, 502, 503, 504)
 
 Json = dict[str, Any]
 
@@ -27,35 +32,42 @@ Json = dict[str, Any]
 class ApiError(RuntimeError):
     """The server refused something; the message says what to do.
 
-    ``code`` is that of the catalogue of errors, empty where the answer has none.
+    ``code`` is that of the catalogue of errors, empty where the answer has none; ``errors`` are those of
+    the answer.
     """
 
-    def __init__(self, message: str, code: str = "") -> None:
+    def __init__(
+        self, message: str, code: str = "", *, errors: list[Json] | None = None, exit: int = Exit.REFUSED
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.errors = errors or []
+        self.exit = exit
 
 
 class Api:
-    """The API of the server at ``url``, on behalf of the owner of ``token``."""
+    """The API of the server at ``url``, on behalf of the owner of ``token``, or of a visitor without one."""
 
-    def __init__(self, url: str, token: str) -> None:
-        self._headers = {"Authorization": f"Token {token}"}
-        self._root = f"{url.rstrip('/')}/api/v1/"
-        self._http = httpx.Client(
-            base_url=self._root,
-            headers=self._headers,
-            timeout=TIMEOUT_S,
-            transport=httpx.HTTPTransport(retries=RETRIES),
-        )
+    def __init__(self, url: str, token: str = "") -> None:
+        headers = {"Authorization": f"Token {token}"} if token else {}
+        self.url = url.rstrip("/")
+        self._root = f"{self.url}/api/v1/"
+        self.http = httpx.Client(base_url=self._root, headers=headers, timeout=TIMEOUT_S)
+        # A server that never answered is not there; one that did will be back.
+        self._answered = False
 
     def get(self, path: str, **query: object) -> Json:
-        """The JSON at ``path``. Raises :class:`ApiError`."""
-        return _json(self._http.get(path, params={name: str(value) for name, value in query.items()}))
+        """The JSON object at ``path``. Raises :class:`ApiError`."""
+        return dict(self.read(path, **query))
+
+    def read(self, path: str, **query: object) -> Any:
+        """The JSON at ``path``, an object or a list. Raises :class:`ApiError`."""
+        return _json(self._send("GET", path, params={name: str(value) for name, value in query.items()}))
 
     def find(self, path: str) -> Json | None:
         """The JSON at ``path``, or None where there is nothing."""
-        answer = self._http.get(path)
-        return None if answer.status_code == httpx.codes.NOT_FOUND else _json(answer)
+        answer = self._send("GET", path)
+        return None if answer.status_code == httpx.codes.NOT_FOUND else dict(_json(answer))
 
     def list(self, path: str, **query: object) -> Iterator[Json]:
         """Every row of a list, page after page."""
@@ -67,7 +79,14 @@ class Api:
 
     def post(self, path: str, **body: object) -> Json:
         """Send ``body`` as JSON and return the answer. Raises :class:`ApiError`."""
-        return _json(self._http.post(path, json=body))
+        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        return dict(_json(self._send("POST", path, json=body, headers=headers)))
+
+    def delete(self, path: str, headers: dict[str, str] | None = None) -> None:
+        """Raises :class:`ApiError`."""
+        answer = self._send("DELETE", path, headers=headers)
+        if not answer.is_success:
+            raise refusal(answer)
 
     def upload(
         self,
@@ -76,43 +95,27 @@ class Api:
         *,
         resume: str = "",
         begun: Callable[[str], None] = lambda _upload: None,
+        team: str = "",
     ) -> str:
-        """Upload ``file`` by tus and return the upload's id; ``progress`` gets bytes sent and their total.
+        """Upload ``file`` by tus and return the upload's id: see :func:`tidemark.upload.upload`."""
+        from tidemark.upload import upload
 
-        ``begun`` gets the id before the first byte is sent. Given back as ``resume``, with the
-        same file, the upload goes on where it stopped; one that has expired begins anew.
-        Raises :class:`ApiError`.
-        """
-        size = file.stat().st_size
-        url = self._upload_url(resume, size) if resume else None
-        # Given a path, the library would never close the file.
-        with file.open("rb") as stream:
+        return upload(self, file, progress, resume=resume, begun=begun, team=team)
+
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        for delay in (*DELAYS_S, None):
             try:
-                uploader = TusClient(f"{self._root}uploads/", headers=self._headers).uploader(
-                    file_stream=stream,
-                    url=url,
-                    chunk_size=CHUNK_BYTES,
-                    metadata={"filename": file.name},
-                    retries=RETRIES,
-                    retry_delay=2,
-                )
-                if url is None:
-                    uploader.set_url(uploader.create_url())
-                upload_id = str(uploader.url).rstrip("/").rpartition("/")[2]
-                begun(upload_id)
-                progress(uploader.offset, size)
-                while uploader.offset < size:
-                    uploader.upload_chunk()  # type: ignore[no-untyped-call]
-                    progress(uploader.offset, size)
-            except TusCommunicationError as error:
-                raise _upload_failed(error) from error
-        return upload_id
-
-    def _upload_url(self, upload_id: str, size: int) -> str | None:
-        """The address of an upload of ``size`` bytes that is still there, else None."""
-        url = f"{self._root}uploads/{upload_id}"
-        answer = self._http.head(url, headers={"Tus-Resumable": TUS_VERSION})
-        return url if answer.is_success and answer.headers.get("Upload-Length") == str(size) else None
+                answer = self.http.request(method, path, **request)
+            except httpx.TransportError:
+                if delay is None or not self._answered:
+                    raise
+            else:
+                self._answered = True
+                if delay is None or not _passes(answer):
+                    return answer
+                delay = wait_of(answer, delay)
+            time.sleep(delay)
+        raise AssertionError("the last try returns or raises")
 
     def __enter__(self) -> Self:
         return self
@@ -120,7 +123,21 @@ class Api:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._http.close()
+        self.http.close()
+
+
+def _passes(answer: httpx.Response) -> bool:
+    """Whether the same request may be answered otherwise in a moment."""
+    if answer.status_code == httpx.codes.CONFLICT:
+        return refusal(answer).code == "idempotency_running"
+    # A quota is answered with 429 too, and takes a day to pass.
+    return answer.status_code in PASSING and not refusal(answer).code.startswith("quota_")
+
+
+def wait_of(answer: httpx.Response, delay: float) -> float:
+    """How long to wait before the next try: what the server says, within a bound, else ``delay``."""
+    told = answer.headers.get("Retry-After", "")
+    return min(float(told), MOST_WAIT_S) if told.isascii() and told.isdigit() else delay
 
 
 def why(row: Json) -> str:
@@ -129,29 +146,26 @@ def why(row: Json) -> str:
     return f"{error['detail']} {error['fix']}" if error else str(row["state"])
 
 
-def _json(answer: httpx.Response) -> Json:
+def _json(answer: httpx.Response) -> Any:
     if answer.is_success:
         try:
-            return dict(answer.json())
+            return answer.json()
         except ValueError:
             raise ApiError(f"{answer.request.url} answered with no JSON. Is it a Tidemark server?") from None
-    request = f"{answer.request.method} {answer.request.url.path}"
-    raise _refusal(request, answer.status_code, answer.content)
+    raise refusal(answer)
 
 
-def _refusal(request: str, status: int, body: bytes | str) -> ApiError:
-    """What the server's one shape of errors says, as far as ``body`` has it."""
+def refusal(answer: httpx.Response, what: str = "") -> ApiError:
+    """What the server's one shape of errors says, as far as ``answer`` has it."""
+    what = what or f"{answer.request.method} {answer.request.url.path}"
+    status = answer.status_code
     try:
-        errors = json.loads(body)["errors"]
+        errors = json.loads(answer.content)["errors"]
         reasons = (
             f"{e['attr'] + ': ' if e['attr'] else ''}{e['detail']} {e.get('fix', '')}".strip() for e in errors
         )
-        return ApiError(f"{request} was refused ({status}): {'; '.join(reasons)}", errors[0]["code"])
+        return ApiError(
+            f"{what} was refused ({status}): {'; '.join(reasons)}", errors[0]["code"], errors=errors
+        )
     except (ValueError, KeyError, TypeError, IndexError):
-        return ApiError(f"{request} was answered with {status}.")
-
-
-def _upload_failed(error: TusCommunicationError) -> ApiError:
-    if error.status_code:
-        return _refusal("The upload", error.status_code, error.response_content or b"")
-    return ApiError(f"The upload was cut off: {error}")
+        return ApiError(f"{what} was answered with {status}.")

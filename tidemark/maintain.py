@@ -1,83 +1,33 @@
 """What maintainers do from a terminal: ``tidemark batch …`` and ``tidemark generator …``.
 
 Everything goes through the REST API. Results are printed on standard output (``--json``: one JSON
-value and nothing else), progress and errors on standard error.
-
-Exit codes: 0 done; 1 the server refused, can't be reached, or there is nothing to upload; 2 wrong
-usage; 3 the check rejected the batch; 4 the batch is sealed and publishing it was refused.
+value and nothing else), progress and errors on standard error. Exit codes: ``tidemark.exits``.
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tidemark.exits import Exit
+from tidemark.session import AsJson, Server, Token, end, print_json, quoted, session
+
 if TYPE_CHECKING:
     from tidemark.client import Api, Json
-
-EXIT_REFUSED, EXIT_USAGE, EXIT_REJECTED, EXIT_NOT_PUBLISHED = 1, 2, 3, 4
-DEFAULT_SERVER = "http://127.0.0.1:8000"
 
 batch = typer.Typer(
     no_args_is_help=True, help="Bring batches of images in and publish them. For maintainers."
 )
 generator = typer.Typer(no_args_is_help=True, help="Correct what is said of a generator. For maintainers.")
 
-Server = Annotated[str, typer.Option(envvar="TIDEMARK_SERVER", help="The server's address.")]
-Token = Annotated[
-    str,
-    typer.Option(
-        envvar="TIDEMARK_TOKEN", help="A maintainer's token. In the environment others can't see it."
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Reason = Annotated[str, typer.Option(help="Why, for the log and the generator's page.")]
 CorpusSlug = Annotated[str, typer.Argument(metavar="CORPUS")]
 GeneratorSlug = Annotated[str, typer.Argument(metavar="GENERATOR")]
 BatchId = Annotated[str, typer.Argument(metavar="ID", help="The id of the batch.")]
-
-
-@contextmanager
-def _api(server: str, token: str) -> Iterator[Api]:
-    """The server's API; whatever it refuses ends the command with a sentence and an exit code."""
-    # Imported here so that `tidemark score` works without the extra.
-    try:
-        import httpx
-
-        from tidemark.batches import UsageError
-        from tidemark.client import Api, ApiError
-        from tidemark.pack import PackError
-    except ImportError as error:
-        raise _end(f"{error}. This needs: pip install 'tidemark[client]'", EXIT_REFUSED) from None
-    if not token:
-        raise _end("Give --token, or set TIDEMARK_TOKEN.", EXIT_USAGE)
-    try:
-        with Api(server, token) as api:
-            yield api
-    except UsageError as error:
-        raise _end(str(error), EXIT_USAGE) from None
-    except (ApiError, PackError) as error:
-        raise _end(str(error), EXIT_REFUSED) from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise _end(f"{server} can't be reached: {error}", EXIT_REFUSED) from None
-    except OSError as error:
-        raise _end(str(error), EXIT_REFUSED) from None
-
-
-def _end(message: str, code: int) -> typer.Exit:
-    typer.echo(f"tidemark: {message}", err=True)
-    return typer.Exit(code)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
 
 
 @batch.command()
@@ -101,7 +51,7 @@ def upload(
     ] = None,
     source: Annotated[str | None, typer.Option(help="Where the images come from.")] = None,
     licence: Annotated[str | None, typer.Option(help="The licence of the images.")] = None,
-    server: Server = DEFAULT_SERVER,
+    server: Server = None,
     token: Token = "",
     publish: Annotated[bool, typer.Option("--publish", help="Publish it when its check is through.")] = False,
     reason: Reason = "",
@@ -121,10 +71,13 @@ def upload(
     }
     given = {fact: value for fact, value in facts.items() if value is not None}
     if (generator is None) == (reals is None):
-        raise _end("Give either --generator or --reals.", EXIT_USAGE)
+        raise end("Give either --generator or --reals.", Exit.USAGE)
     if reals is not None and given:
-        raise _end(f"Real images have no --{next(iter(given)).replace('_', '-')}.", EXIT_USAGE)
-    with _api(server, token) as api, tempfile.TemporaryDirectory(prefix="tidemark-batch-") as scratch:
+        raise end(f"Real images have no --{next(iter(given)).replace('_', '-')}.", Exit.USAGE)
+    with (
+        session(server, token, as_json=as_json) as api,
+        tempfile.TemporaryDirectory(prefix="tidemark-batch-") as scratch,
+    ):
         from tidemark.batches import Subject, bring_in, register
         from tidemark.pack import pack
         from tidemark.progress import Bars
@@ -133,7 +86,7 @@ def upload(
         register(api, subject)
         with Bars() as progress:
             archive = pack(path, Path(scratch), progress.packing)
-            found = bring_in(api, server, subject, archive, progress)
+            found = bring_in(api, api.url, subject, archive, progress)
         _finish(api, found, publish=publish, reason=reason, as_json=as_json)
 
 
@@ -141,16 +94,16 @@ def upload(
 def list_(
     corpus: Annotated[str | None, typer.Option(help="Only of this corpus.")] = None,
     state: Annotated[str | None, typer.Option(help="Only in this state.")] = None,
-    server: Server = DEFAULT_SERVER,
+    server: Server = None,
     token: Token = "",
     as_json: AsJson = False,
 ) -> None:
     """List the batches, newest first."""
-    with _api(server, token) as api:
+    with session(server, token, as_json=as_json) as api:
         wanted = {key: value for key, value in (("corpus", corpus), ("state", state)) if value is not None}
         batches = list(api.list("batches/", **wanted))
         if as_json:
-            _print_json(batches)
+            print_json(batches)
         else:
             from tidemark.show import print_batches, terminal
 
@@ -158,23 +111,23 @@ def list_(
 
 
 @batch.command()
-def show(id: BatchId, server: Server = DEFAULT_SERVER, token: Token = "", as_json: AsJson = False) -> None:
+def show(id: BatchId, server: Server = None, token: Token = "", as_json: AsJson = False) -> None:
     """Show the report of a batch and, where it is sealed, what publishing it would start."""
-    with _api(server, token) as api:
-        _finish(api, api.get(f"batches/{_address(id)}/"), publish=False, as_json=as_json, ended=False)
+    with session(server, token, as_json=as_json) as api:
+        _finish(api, api.get(f"batches/{quoted(id)}/"), publish=False, as_json=as_json, ended=False)
 
 
 @batch.command("publish")
 def publish_(
     id: BatchId,
     reason: Reason = "",
-    server: Server = DEFAULT_SERVER,
+    server: Server = None,
     token: Token = "",
     as_json: AsJson = False,
 ) -> None:
     """Publish a sealed batch, after showing what that starts."""
-    with _api(server, token) as api:
-        _finish(api, api.get(f"batches/{_address(id)}/"), publish=True, reason=reason, as_json=as_json)
+    with session(server, token, as_json=as_json) as api:
+        _finish(api, api.get(f"batches/{quoted(id)}/"), publish=True, reason=reason, as_json=as_json)
 
 
 @generator.command()
@@ -182,12 +135,12 @@ def withdraw(
     corpus: CorpusSlug,
     generator: GeneratorSlug,
     reason: Annotated[str, typer.Option(help="Why, for the log and the generator's page.")],
-    server: Server = DEFAULT_SERVER,
+    server: Server = None,
     token: Token = "",
 ) -> None:
     """Withdraw a generator: its scores are hidden and averages computed without it."""
-    with _api(server, token) as api:
-        api.post(f"generators/{_address(corpus)}/{_address(generator)}/withdraw/", reason=reason)
+    with session(server, token) as api:
+        api.post(f"generators/{quoted(corpus)}/{quoted(generator)}/withdraw/", reason=reason)
         typer.echo(f"{generator} is withdrawn.")
 
 
@@ -197,22 +150,15 @@ def redate(
     generator: GeneratorSlug,
     date: Annotated[datetime, typer.Argument(metavar="DATE", formats=["%Y-%m-%d"])],
     reason: Annotated[str, typer.Option(help="Why, for the log and the generator's page.")],
-    server: Server = DEFAULT_SERVER,
+    server: Server = None,
     token: Token = "",
 ) -> None:
     """Correct a generator's release date."""
     day = date.date().isoformat()
-    with _api(server, token) as api:
-        address = f"generators/{_address(corpus)}/{_address(generator)}/release-date/"
+    with session(server, token) as api:
+        address = f"generators/{quoted(corpus)}/{quoted(generator)}/release-date/"
         api.post(address, release_date=day, reason=reason)
         typer.echo(f"{generator} was released on {day}.")
-
-
-def _address(part: str) -> str:
-    """``part`` as one part of an address, whatever is in it."""
-    from urllib.parse import quote
-
-    return quote(part, safe="")
 
 
 def _finish(
@@ -230,14 +176,14 @@ def _finish(
         print_batch(terminal(), found)
         if preview:
             print_preview(terminal(), preview)
-    code = EXIT_REJECTED if ended and found["state"] == "rejected" else 0
+    code = Exit.REJECTED if ended and found["state"] == "rejected" else 0
     if publish and found["state"] not in ("published", "rejected"):
         try:
             found = api.post(f"batches/{found['id']}/publish/", reason=reason)
         except ApiError as error:
-            code = _end(str(error), EXIT_NOT_PUBLISHED).exit_code
+            code = end(str(error), Exit.NOT_PUBLISHED).exit_code
     if as_json:
-        _print_json({"batch": found, "preview": preview})
+        print_json({"batch": found, "preview": preview})
     elif publish and found["state"] == "published":
         typer.echo(f"Published at {found['published_at']}.")
     if code:

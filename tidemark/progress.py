@@ -1,4 +1,4 @@
-"""Progress bars of what a maintainer's command does, on standard error."""
+"""Progress bars of what a command does, on standard error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Self
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
+from tidemark.results import lines_of
 from tidemark.show import terminal
+from tidemark.watch import Standing
 
 
 class Bars:
@@ -23,6 +25,12 @@ class Bars:
             console=terminal(stderr=True),
         )
         self._of: dict[str, TaskID] = {}
+
+    def saving(self) -> None:
+        self._show("Saving", None, None, "the image")
+
+    def inspecting(self) -> None:
+        self._show("Inspecting", None, None, "the archive")
 
     def packing(self, n_files: int) -> None:
         self._show("Packing", None, None, f"{n_files:,} files")
@@ -54,3 +62,39 @@ class Bars:
         if kind is None:
             self._end_others()
         self._bars.stop()
+
+
+class Follow:
+    """An entry on its way: a bar that moves on a terminal, and a line for every change elsewhere."""
+
+    def __init__(self) -> None:
+        self._console = terminal(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[said]}", markup=False),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("…", total=1.0, said="")
+        self._said = ""
+
+    def show(self, now: Standing) -> None:
+        said = "; ".join(lines_of(now))
+        self._bar.update(
+            self._task, description=f"{now.name}: {now.state}", completed=now.progress, said=said
+        )
+        if not self._console.is_terminal and (line := f"{now.name}: {now.state}; {said}") != self._said:
+            self._console.print(line)
+            self._said = line
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()

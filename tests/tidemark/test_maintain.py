@@ -6,20 +6,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import date, timedelta
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image as Picture
-from typer.testing import CliRunner, Result
 
-from leaderboard.models import Batch, Corpus, Generator, Upload, User
-from leaderboard.services.accounts import token_create
-from local.processes import end, free_port, spawn
+from leaderboard.models import Batch, Corpus, Generator, Upload
+from local.processes import free_port
 from protocols.states import BatchState
 from tests.conftest import env_of_processes
 from tests.engines import Running
@@ -31,51 +27,11 @@ from tests.leaderboard.factories import (
     GeneratorFactory,
     UserFactory,
 )
-from tests.local.waiting import eventually
+from tests.tidemark.servers import ROOT, run, running, token_of
 from tidemark import client
-from tidemark.cli import app
 from tidemark.progress import Bars
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes]
-
-ROOT = Path(__file__).parents[2]
-
-
-@contextmanager
-def running(log: Path, env: Mapping[str, str], *arguments: str) -> Iterator[None]:
-    """A process of this server, for as long as the context lasts."""
-    process = spawn([sys.executable, "-m", *arguments], log, death_signal="KILL", env=env, cwd=ROOT)
-    try:
-        yield
-    finally:
-        end(process, 10)
-
-
-@pytest.fixture(scope="module")
-def web(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a web process on the tests' database, one for all tests."""
-    url = f"http://127.0.0.1:{free_port()}"
-    gunicorn = ["gunicorn", "leaderboard.wsgi:application", "--bind", url.removeprefix("http://")]
-    gunicorn += ["--worker-class", "gthread", "--threads", "4", "--no-control-socket"]
-
-    def answers() -> bool:
-        try:
-            return httpx.get(f"{url}/api/v1/schema/").is_success
-        except httpx.TransportError:
-            return False
-
-    with running(tmp_path_factory.mktemp("web") / "log", env_of_processes(), *gunicorn):
-        eventually(answers, within_s=60)
-        yield url
-
-
-@pytest.fixture
-def server(web: str, transactional_db: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """Its address; the command finds it, and a maintainer's token, in the environment."""
-    monkeypatch.setenv("TIDEMARK_SERVER", web)
-    monkeypatch.setenv("TIDEMARK_TOKEN", token_of(UserFactory(maintainer=True)))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return web
 
 
 @pytest.fixture
@@ -86,14 +42,6 @@ def worker(server: str, podman: Running, tmp_path: Path) -> Iterator[None]:
     celery = ["celery", "-A", "evaluator.app", "worker", *pool, "-n", "cli@test"]
     with running(tmp_path / "worker.log", env_of_processes() | engine, *celery):
         yield
-
-
-def token_of(user: User) -> str:
-    return str(token_create(user, ttl=timedelta(hours=1)).token)
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [*map(str, arguments)])
 
 
 def images(folder: Path, n: int = 10, seed: int = 0) -> Path:
@@ -161,7 +109,7 @@ def test_an_upload_that_was_cut_off_goes_on_where_it_stopped(
 ) -> None:
     CorpusFactory(slug="faces")
     folder = images(tmp_path / "office", n=40)
-    monkeypatch.setattr(client, "CHUNK_BYTES", 50_000)
+    monkeypatch.setattr("tidemark.upload.PIECE_BYTES", 50_000)
     sent: list[int] = []
 
     def cut_off(bars: Bars, done: int, size: int) -> None:
@@ -331,7 +279,10 @@ def in_python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_needs_nothing_of_the_server() -> None:
-    modules = "batches, cli, client, maintain, pack, progress, show"
+    modules = (
+        "batches, cli, client, credentials, detectors, exits, images, maintain, notes, pack, progress, "
+        "results, session, show, submit, upload, watch"
+    )
     done = in_python(
         f"import sys; from tidemark import {modules}\n"
         "print([m for m in ('django', 'leaderboard', 'evaluator', 'pyarrow', 'numpy') if m in sys.modules])"

@@ -19,8 +19,8 @@ from leaderboard.services.accounts import token_create
 from leaderboard.services.corpora import batch_seal
 from protocols.states import BatchState
 from tests.leaderboard.factories import CorpusFactory, UserFactory
-from tidemark import maintain
 from tidemark.cli import app
+from tidemark.exits import Exit
 
 PAGE = (settings.ROOT / "docs" / "maintain.md").read_text(encoding="utf-8")
 SITE = "http://127.0.0.1:8000"
@@ -70,7 +70,7 @@ def test_every_command_and_exit_code_is_documented() -> None:
     for group in ("batch", "generator"):
         for name in command.commands[group].commands:  # type: ignore[attr-defined]
             assert f"`tidemark {group} {name}" in PAGE, name
-    codes = {0, 1, maintain.EXIT_USAGE, maintain.EXIT_REJECTED, maintain.EXIT_NOT_PUBLISHED}
+    codes = {Exit.DONE, Exit.REFUSED, Exit.USAGE, Exit.REJECTED, Exit.NOT_PUBLISHED}
     assert {int(code) for code in re.findall(r"^\| (\d) \|", PAGE, re.MULTILINE)} == codes
 
 
