@@ -20,6 +20,7 @@ from evaluator.data.staging import stage_eval, stage_train
 from evaluator.data.training import ensure_training_window
 from evaluator.lease import Lease, Stopped, with_database
 from evaluator.worker import Worker
+from evaluator.workplace import workplace
 from leaderboard.models import Checkpoint, Prediction, Step, Unit
 from leaderboard.services.entry_news import tell_met, tell_run
 from leaderboard.services.leases import fence
@@ -29,23 +30,17 @@ from leaderboard.store import store
 from protocols.contract import Phase, StepRequest
 from protocols.errors import ParticipantError, PlatformError
 from protocols.plan import EMPTY_STATE, mounted_windows
-from protocols.states import StepState
 from sandbox.images import ensure_image
 from sandbox.limits import ContainerSpec
 from sandbox.limits import Lease as ContainerLease
 from sandbox.outcome import outcome, seal
 from sandbox.output import read_predictions
+from sandbox.place import make_place
 from sandbox.runner import run
-from sandbox.tree import remove_tree
 
 log = structlog.get_logger(__name__)
 
 Scores = NDArray[np.float64]
-
-
-def is_current(step_id: str, token: int) -> bool:
-    """Whether a container that carries these labels belongs to a claim that still stands."""
-    return Step.objects.filter(pk=step_id, lease_token=token, state=StepState.RUNNING).exists()
 
 
 def run_step(step: Step, lease: Lease[Step], worker: Worker) -> None:
@@ -88,24 +83,6 @@ def _preparing(lease: Lease[Step]) -> Progress:
     return report
 
 
-@contextmanager
-def _workplace(step: Step) -> Iterator[Path]:
-    """A private folder for one claim of a step, gone in the end whatever happens.
-
-    Folders of earlier claims of this step were left by a worker that died; they go too.
-    """
-    root = settings.HOME / "work"
-    root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for old in root.glob(f"step-{step.pk}-*"):
-        remove_tree(old)
-    folder = root / f"step-{step.pk}-{step.lease_token}"
-    folder.mkdir(mode=0o700)
-    try:
-        yield folder
-    finally:
-        remove_tree(folder)
-
-
 def _train(step: Step, lease: Lease[Step], worker: Worker) -> None:
     checkpoint = Checkpoint.objects.filter(key=step.key).first()
     if checkpoint is not None:
@@ -114,7 +91,7 @@ def _train(step: Step, lease: Lease[Step], worker: Worker) -> None:
     edition = step.run.edition
     windows = {window.index: window for window in edition.windows.all()}
     mounted = [windows[k] for k in mounted_windows(edition.benchmark.training_mode, step.window)]
-    with _workplace(step) as folder:
+    with workplace(f"step-{step.pk}", step.lease_token or 0) as folder:
         with _timed(step, "prepare"):
             sets = [ensure_training_window(window, _preparing(lease)) for window in mounted]
         with _timed(step, "stage"):
@@ -185,7 +162,7 @@ def _predict(step: Step, lease: Lease[Step], worker: Worker) -> None:
 
 def _predict_units(step: Step, lease: Lease[Step], worker: Worker, units: list[Unit]) -> dict[int, Scores]:
     """Scores of the given units by unit, from one container that sees all their images mixed."""
-    with _workplace(step) as folder:
+    with workplace(f"step-{step.pk}", step.lease_token or 0) as folder:
         with _timed(step, "prepare"):
             images = ensure_eval_set(units, _preparing(lease))
         with _timed(step, "stage"):
@@ -235,13 +212,7 @@ def _run_container(step: Step, lease: Lease[Step], worker: Worker, folder: Path,
         n_images=n_images,
         budget=budget,
     )
-    request_file = folder / "request.json"
-    request_file.write_text(request.to_json())
-    output = folder / "output"
-    output.mkdir()
-    # The folder above is closed to all others; inside the sandbox the modes of the mounts count.
-    for path, mode in ((request_file, 0o444), (output, 0o755)):
-        path.chmod(mode)
+    request_file, output = make_place(folder, request)
     spec = ContainerSpec(
         image_id=submission.image_id,
         phase=phase,

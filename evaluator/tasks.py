@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 from celery import Task
 from django.conf import settings
@@ -9,12 +11,14 @@ from django.db import close_old_connections
 
 from evaluator import worker
 from evaluator.batches import check_batch
+from evaluator.claims import is_current
 from evaluator.lease import held
-from evaluator.steps import is_current, run_step
+from evaluator.steps import run_step
 from evaluator.submissions import check_submission
+from evaluator.trials import run_submission_trial
 from evaluator.worker import Worker, connected
 from leaderboard.models import Batch, Submission
-from leaderboard.queue import LOOK, app
+from leaderboard.queue import ALL_WORK, LOOK, app
 from leaderboard.services import leases
 from leaderboard.services.scores import rescore_next
 from protocols.errors import PlatformError
@@ -52,16 +56,42 @@ def work_off(name: str) -> int:
 
 
 def _take_one(me: Worker) -> bool:
-    """Claim and finish one piece of work; checks first, since they are short and people wait for them."""
+    """Claim and finish one piece of work; checks and trials first, since people wait for them."""
+    return any(WORK[kind](me) for kind in ALL_WORK if kind in settings.WORKER_TAKES) or rescore_next()
+
+
+def _check_one(me: Worker) -> bool:
     if submission := leases.claim_check(Submission, me.name):
         with held(submission) as lease:
             check_submission(submission, lease)
-    elif batch := leases.claim_check(Batch, me.name):
+    return submission is not None
+
+
+def _try_one(me: Worker) -> bool:
+    if submission := leases.claim_trial(me.name, gpus=len(me.gpus)):
+        with held(submission) as lease:
+            run_submission_trial(submission, lease, me)
+    return submission is not None
+
+
+def _check_one_batch(me: Worker) -> bool:
+    if batch := leases.claim_check(Batch, me.name):
         with held(batch) as lease:
             check_batch(batch, lease)
-    elif step := leases.claim_step(me.name, gpus=len(me.gpus)):
+    return batch is not None
+
+
+def _run_one(me: Worker) -> bool:
+    if step := leases.claim_step(me.name, gpus=len(me.gpus)):
         with held(step) as lease:
             run_step(step, lease, me)
-    else:
-        return rescore_next()
-    return True
+    return step is not None
+
+
+# Claims and finishes one piece of a kind, if there is one.
+WORK: dict[str, Callable[[Worker], bool]] = {
+    "checks": _check_one,
+    "trials": _try_one,
+    "batches": _check_one_batch,
+    "steps": _run_one,
+}

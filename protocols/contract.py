@@ -52,6 +52,24 @@ class Budget:
     gpus: int = 0
 
 
+def _default(timeout_s: float) -> Budget:
+    return Budget(
+        timeout_s=timeout_s,
+        memory_bytes=6 * 2**30,
+        cpus=2.0,
+        pids=256,
+        shm_bytes=2**30,
+        tmp_bytes=2**30,
+        state_bytes=2 * 2**30,
+        output_bytes=256 * 2**20,
+        log_bytes=4 * 2**20,
+    )
+
+
+# What a step may use unless its benchmark says otherwise.
+DEFAULT_BUDGETS = {Phase.TRAIN: _default(3600.0), Phase.PREDICT: _default(1800.0)}
+
+
 @dataclass(frozen=True)
 class StepRequest:
     """What the container reads at ``/bench/request.json``."""

@@ -20,7 +20,7 @@ def ensure_image(client: DockerClient, archive: Path, image_id: str) -> None:
     the engine ends up with another image, engine_error or engine_unavailable.
     """
     with engine_errors():
-        if _has(client, image_id):
+        if has_image(client, image_id):
             return
         try:
             for report in client.api.load_image(clean_archive(archive)):
@@ -29,7 +29,7 @@ def ensure_image(client: DockerClient, archive: Path, image_id: str) -> None:
         except ParticipantError as error:
             # It could be read when it was checked.
             raise PlatformError("staging_failed", f"{archive.name} was damaged: {error.detail}") from error
-        if not _has(client, image_id):
+        if not has_image(client, image_id):
             raise PlatformError(
                 "image_digest",
                 f"After loading {archive.name} the engine has no image {image_id}. "
@@ -37,7 +37,8 @@ def ensure_image(client: DockerClient, archive: Path, image_id: str) -> None:
             )
 
 
-def _has(client: DockerClient, image_id: str) -> bool:
+def has_image(client: DockerClient, image_id: str) -> bool:
+    """Whether the engine has exactly this image."""
     try:
         found: str = client.api.inspect_image(image_id)["Id"]
     except ImageNotFound:

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.conf import LazySettings
-from django.db import OperationalError, connection
+from django.db import connection
 
 from evaluator.tasks import work_off
 from leaderboard.models import (
@@ -34,72 +28,20 @@ from leaderboard.queue import send_wake_up
 from leaderboard.services.generators import generator_withdraw
 from leaderboard.services.runs import run_cancel
 from local.postgres import Postgres
-from local.processes import end, spawn
 from local.redis import Redis
 from protocols.states import RunState, StepState, SubmissionState
 from tests.engines import Running
+from tests.evaluator.processes import Processes, containers, processes, until
 from tests.evaluator.world import arrive, make_world, submit
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.container, pytest.mark.processes]
 
-ROOT = Path(__file__).parents[2]
-DEADLINE_S = 120.0
-# Leases short enough for a test, long enough for a machine that is busy with other tests.
-FAST = {"LEASE_S": "4", "HEARTBEAT_S": "1", "SWEEP_S": "0.5", "RETRY_DELAY_S": "0.2"}
-
-
-class Processes:
-    """Workers and sweepers on the test's own database; they end with the test, or with its process."""
-
-    def __init__(self, env: Mapping[str, str], logs: Path, parts: ExitStack) -> None:
-        self._env = env
-        self._logs = logs
-        self._parts = parts
-
-    def worker(self, name: str) -> subprocess.Popen[bytes]:
-        pool = ["--pool", "threads", "--concurrency", "1", "--without-gossip", "--without-mingle"]
-        return self._start(name, "-m", "celery", "-A", "evaluator.app", "worker", *pool, "-n", f"{name}@test")
-
-    def sweeper(self) -> subprocess.Popen[bytes]:
-        return self._start("sweeper", "manage.py", "sweep")
-
-    def _start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        log = self._logs / f"{name}.log"
-        process = spawn([sys.executable, *arguments], log, death_signal="KILL", env=self._env, cwd=ROOT)
-        self._parts.callback(end, process, 10)
-        return process
-
-    def log(self, name: str) -> str:
-        return (self._logs / f"{name}.log").read_text()
-
-
-@pytest.fixture
-def processes(
-    process_env: Mapping[str, str], worker_settings: LazySettings, podman: Running, tmp_path: Path
-) -> Iterator[Processes]:
-    env = dict(process_env) | FAST
-    env |= {"DOCKER_HOST": podman.engine.docker_host, "TIDEMARK_INSTANCE": "tests"}
-    with ExitStack() as parts:
-        yield Processes(env, tmp_path, parts)
+__all__ = ["processes"]
 
 
 @pytest.fixture
 def benchmark(worker_settings: LazySettings) -> Benchmark:
     return make_world()
-
-
-def until(what: str, condition: Callable[[], Any]) -> Any:
-    """Wait until the condition holds, reconnecting to a database that was restarted."""
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        try:
-            if value := condition():
-                return value
-        except OperationalError:
-            connection.close()
-        time.sleep(0.1)
-    told = [f"{e.at:%T} {e.step}: {e.old} → {e.new} {e.actor} {e.reason}" for e in Event.objects.all()]
-    raise AssertionError("\n".join([f"{what} did not happen in {DEADLINE_S:g} s; all events:", *told]))
 
 
 def ended(submission: Submission) -> Run:
@@ -115,10 +57,6 @@ def training_underway(submission: Submission, window: int = 1) -> Step:
         run__submission=submission, phase="train", window=window, state=StepState.RUNNING, progress__gt=0
     )
     return until(f"training at window {window}", steps.first)
-
-
-def containers(podman: Running) -> list[dict[str, Any]]:
-    return podman.client.api.containers(all=True, filters={"label": "io.tidemark.instance=tests"})
 
 
 def times_begun(run: Run) -> dict[tuple[str, int], int]:
@@ -254,15 +192,21 @@ def test_a_step_that_the_platform_fails_three_times_fails_the_run(
 
 
 def work_off_checks(submission: Submission) -> None:
-    """Check the archive without running any step."""
+    """Check the archive and try it without running any step."""
     from evaluator.lease import held
     from evaluator.submissions import check_submission
-    from leaderboard.services.leases import claim_check
+    from evaluator.trials import run_submission_trial
+    from evaluator.worker import connected
+    from leaderboard.services.leases import claim_check, claim_trial
 
     claimed = claim_check(Submission, "checker")
     assert claimed == submission
     with held(claimed) as lease:
         check_submission(claimed, lease)
+    claimed = claim_trial("trier")
+    assert claimed == submission
+    with connected("trier") as worker, held(claimed) as lease:
+        run_submission_trial(claimed, lease, worker)
     submission.refresh_from_db()
     assert submission.state == SubmissionState.ACCEPTED
 

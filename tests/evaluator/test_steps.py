@@ -48,7 +48,7 @@ def benchmark(worker_settings: LazySettings) -> Benchmark:
 
 def test_a_detector_goes_from_archive_to_score(benchmark: Benchmark, archive: Path, podman: Running) -> None:
     submission = submit(benchmark, archive, "diary")
-    assert work_off("w1") == 5
+    assert work_off("w1") == 6
     submission.refresh_from_db()
     run = submission.runs.get()
     assert submission.state == SubmissionState.ACCEPTED
