@@ -185,7 +185,7 @@ class BatchInput(Input):
 
 class BatchOutput(serializers.ModelSerializer[Batch]):
     corpus = serializers.SlugRelatedField[Corpus](slug_field="slug", read_only=True)
-    generator = serializers.SlugRelatedField[Generator](slug_field="slug", read_only=True)
+    generator = serializers.SlugRelatedField[Generator](slug_field="slug", read_only=True, allow_null=True)
     error = ErrorField()
 
     class Meta:

@@ -79,7 +79,8 @@ class Tus(APIView):
         super().initial(request, *args, **kwargs)
         speaks = request.headers.get("Tus-Resumable") == tus.VERSION
         # The list is no part of the protocol, and what is no method of it is told so.
-        if request.method in ("POST", "HEAD", "PATCH", "DELETE") and not speaks:
+        is_of_protocol = request.method in ("POST", "HEAD", "PATCH", "DELETE")
+        if is_of_protocol and hasattr(self, str(request.method).lower()) and not speaks:
             raise RequestError("upload_version")
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
@@ -106,7 +107,10 @@ class Tus(APIView):
 
 class UploadOutput(serializers.ModelSerializer[Upload]):
     team = serializers.SlugRelatedField[Team](
-        slug_field="slug", read_only=True, help_text="Whose quota it counts against; null: none's."
+        slug_field="slug",
+        read_only=True,
+        allow_null=True,
+        help_text="Whose quota it counts against; null: none's.",
     )
     offset = serializers.IntegerField(read_only=True, help_text="Bytes that have arrived: go on from here.")
     submission = serializers.SerializerMethodField(help_text="The submission that has it, or null.")
