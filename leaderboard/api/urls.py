@@ -1,7 +1,7 @@
 """Routes of the API. Each part is included under ``v1/``; what nothing matches is answered as JSON too."""
 
 from django.urls import URLPattern, URLResolver, include, path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerView
 from rest_framework.permissions import AllowAny
 
 from leaderboard.api.benchmarks import (
@@ -35,6 +35,7 @@ from leaderboard.api.desk import (
     DeskStorage,
     DeskWorkers,
 )
+from leaderboard.api.document import Document
 from leaderboard.api.errors import Nowhere
 from leaderboard.api.submissions import (
     Events,
@@ -52,7 +53,7 @@ from leaderboard.api.submissions import (
 from leaderboard.api.uploads import UploadDetail, Uploads
 
 core: list[URLPattern | URLResolver] = [
-    path("schema/", SpectacularAPIView.as_view(permission_classes=[AllowAny]), name="schema"),
+    path("schema/", Document.as_view(), name="schema"),
     path("", include("leaderboard.api.accounts_urls")),
     path("uploads/", Uploads.as_view(), name="uploads"),
     # Without a slash in the end: `curl -T` appends the name of the file to an address that has one.
