@@ -64,9 +64,9 @@ def test_an_archive_is_uploaded_in_pieces_and_its_check_begins(
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.method) if "/uploads/" in request.url else None)
     page.goto(f"/desk/batches/{batch.pk}/")
-    expect(page.get_by_role("button", name="Upload")).to_be_disabled()
+    expect(page.get_by_role("button", name="Upload", exact=True)).to_be_disabled()
     choose(page, archive)
-    page.get_by_role("button", name="Upload").click()
+    page.get_by_role("button", name="Upload", exact=True).click()
     expect(page.locator(".standing")).to_contain_text("checking")
     expect(page.locator("#live progress")).to_be_visible()
     assert has_arrived(batch, archive)
@@ -92,8 +92,8 @@ def test_a_page_loaded_anew_goes_on_where_the_upload_was_paused(
 
     page.route("**/api/v1/uploads/**", hold_the_third)
     choose(page, archive)
-    page.get_by_role("button", name="Upload").click()
-    expect(page.locator("#upload-share")).to_contain_text("0.0 of")
+    page.get_by_role("button", name="Upload", exact=True).click()
+    expect(page.locator("#upload-share")).to_contain_text("of 0.1 MB")
     page.wait_for_function("document.querySelector('#upload progress').value > 0.3")
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#upload-status")).to_have_text("Paused.")
@@ -134,7 +134,7 @@ def test_a_server_that_fails_for_a_while_is_asked_where_to_go_on(
 
     page.route("**/api/v1/uploads/**", fail_twice)
     choose(page, archive)
-    page.get_by_role("button", name="Upload").click()
+    page.get_by_role("button", name="Upload", exact=True).click()
     expect(page.locator("#upload-status")).to_contain_text("Trying again in 1 s.")
     expect(page.locator(".standing")).to_contain_text("checking", timeout=15_000)
     assert has_arrived(batch, archive)
@@ -146,12 +146,13 @@ def test_another_file_begins_anew(batch: Batch, maintainer: User, archive: Path,
     page.goto(f"/desk/batches/{batch.pk}/")
     page.evaluate(
         """key => localStorage.setItem(key, JSON.stringify({
-            url: "/api/v1/uploads/00000000-0000-0000-0000-000000000000", name: "x", size: 3, changed: 0}))""",
-        f"tidemark-upload-{batch.pk}",
+            size: 3, metadata: {filename: "x"}, creationTime: "",
+            uploadUrl: "/api/v1/uploads/00000000-0000-0000-0000-000000000000"}))""",
+        f"tus::tidemark-{batch.pk}-x-3-0::1",
     )
     page.reload()
     choose(page, archive)
-    page.get_by_role("button", name="Upload").click()
+    page.get_by_role("button", name="Upload", exact=True).click()
     expect(page.locator(".standing")).to_contain_text("checking")
     assert has_arrived(batch, archive)
 
