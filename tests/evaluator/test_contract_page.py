@@ -14,7 +14,7 @@ from protocols.contract import Budget, Phase, StepRequest
 from protocols.errors import CATALOGUE, Owner
 from sandbox.archive import PHASES
 from sandbox.limits import OPEN_FILES
-from sandbox.logs import TAIL_BYTES
+from sandbox.logs import PACE_S, TAIL_BYTES
 from sandbox.output import LINE_BYTES
 from sandbox.runner import GRACE_S
 from sandbox.tree import MAX_DEPTH
@@ -95,6 +95,8 @@ def test_the_numbers() -> None:
     assert f"at most {OPEN_FILES:,} open files" in PAGE
     assert f"at most {LINE_BYTES} bytes" in PAGE
     assert f"the last {TAIL_BYTES // 1024} KiB" in PAGE
+    assert PACE_S == 10
+    assert "looked at every ten seconds" in PAGE
     assert f"at most {MAX_DEPTH} deep" in PAGE
 
 

@@ -41,6 +41,7 @@ def test_a_webhook_is_made_and_its_secret_is_told_once(owner: APIClient, submitt
         ({"url": "file:///etc/passwd"}, "webhook_target"),
         ({"url": "https://example.org/", "benchmark": "nothing"}, "invalid"),
         ({"url": "https://example.org/", "secret": "mine"}, "invalid"),
+        ({"url": "https://example.org/", "hears": "nothing"}, "invalid"),
         ({}, "invalid"),
     ],
 )
@@ -49,6 +50,15 @@ def test_what_is_refused(owner: APIClient, body: dict[str, str], code: str) -> N
     assert answer.status_code == 400
     assert [error["code"] for error in answer.json()["errors"]] in ([code], ["required"], [code] * 2)
     assert not Subscription.objects.exists()
+
+
+@pytest.mark.parametrize("hears", ["board", "entries", "all"])
+def test_what_it_hears_of_is_chosen(owner: APIClient, hears: str) -> None:
+    assert make(owner, hears=hears)["hears"] == Subscription.objects.get().hears == hears
+
+
+def test_it_hears_of_all_unless_told_otherwise(owner: APIClient) -> None:
+    assert make(owner)["hears"] == "all"
 
 
 def test_the_same_twice_is_a_conflict(owner: APIClient) -> None:

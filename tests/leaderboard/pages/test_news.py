@@ -153,6 +153,20 @@ class TestWebhooks:
         assert "on the public internet" in answer.content.decode()
         assert not Subscription.objects.exists()
 
+    @pytest.mark.parametrize("hears", ["board", "entries", "all"])
+    def test_what_it_hears_of_is_chosen_and_shown(self, signed_in: Client, hears: str) -> None:
+        signed_in.post("/webhooks/", {"url": "https://example.org/", "hears": hears})
+        hook = Subscription.objects.get()
+        assert hook.hears == hears
+        html = signed_in.get("/webhooks/").content.decode()
+        assert f"<td>{'board and entries' if hears == 'all' else hears}</td>" in html
+
+    @pytest.mark.parametrize("hears", ["nothing", "everything", ""])
+    def test_what_it_can_not_hear_of(self, signed_in: Client, hears: str) -> None:
+        data = {"url": "https://example.org/", "hears": hears}
+        assert signed_in.post("/webhooks/", data).status_code == 400
+        assert not Subscription.objects.exists()
+
     def test_an_unknown_benchmark(self, signed_in: Client) -> None:
         data = {"url": "https://example.org/", "benchmark": "nothing"}
         assert signed_in.post("/webhooks/", data).status_code == 400
