@@ -229,6 +229,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "leaderboard.api.schema.shared_headers",
+    ],
     "ENUM_NAME_OVERRIDES": {
         enum.__name__: [member.value for member in enum]
         for enum in (SubmissionState, BatchState, RunState, StepState, Phase)

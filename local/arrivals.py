@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from local.maintainer import CorpusFolder, publish_generator
-from local.submitter import WIDEST_TABLE, percent
+from local.submitter import WIDEST_TABLE
 from local.terminal import POLL_S, bars, console, say
 from tidemark.client import Api
+from tidemark.results import percent
 
 
 def arrive(api: Api, folder: CorpusFolder, row: dict[str, str]) -> None:

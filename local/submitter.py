@@ -9,7 +9,9 @@ from pathlib import Path
 from rich.table import Table
 
 from local.terminal import POLL_S, bars, console, say
-from tidemark.client import Api, Json, why
+from tidemark.client import Api, Json
+from tidemark.results import percent
+from tidemark.watch import standing
 
 WIDEST_TABLE = 500
 
@@ -39,31 +41,17 @@ def watch(api: Api, submissions: Sequence[str]) -> None:
         live = list(submissions)
         while live:
             for submission in list(live):
-                row = api.get(f"submissions/{submission}/")
-                done, activity, over = _standing(row)
-                progress.update(shown[submission], description=row["name"], completed=done, activity=activity)
-                if over:
+                now = standing(api.get(f"submissions/{submission}/"))
+                steps = f"{now.steps_done}/{now.steps} steps, " if now.steps else ""
+                progress.update(
+                    shown[submission],
+                    description=now.name,
+                    completed=now.progress,
+                    activity=f"{steps}{now.text}",
+                )
+                if now.exit is not None:
                     live.remove(submission)
             time.sleep(POLL_S if live else 0)
-
-
-def _standing(submission: Json) -> tuple[float, str, bool]:
-    """How far a submission is from 0 to 1, what it does, and whether that is all."""
-    if submission["state"] != "accepted" or not submission["runs"]:
-        over = submission["state"] in ("rejected", "withdrawn")
-        return 0.0, why(submission) if over else submission["activity"] or submission["state"], over
-    run = submission["runs"][0]
-    steps = run["steps"]
-    finished = sum(step["state"] == "succeeded" for step in steps)
-    activity = f"{finished}/{len(steps)} steps"
-    for step in steps:
-        if step["state"] == "running":
-            activity += f", {step['phase']} window {step['window']} {step['activity']}"
-    if run["finished_at"]:
-        activity = f"{finished}/{len(steps)} steps, {run['state']}"
-        if run["error"]:
-            activity += f": {why(run)}"
-    return run["progress"] or 0.0, activity, run["finished_at"] is not None
 
 
 def print_ranking(api: Api, benchmark: str) -> None:
@@ -94,8 +82,3 @@ def _rank(entry: Json) -> str:
     if best is None:
         return "–"
     return str(best) if best == worst else f"{best}–{worst}"
-
-
-def percent(value: float | None) -> str:
-    """A share as a number of percent; a dash where it is undefined."""
-    return "–" if value is None else f"{100 * value:.1f}"

@@ -53,7 +53,7 @@ def idempotent(*headers: str) -> Callable[[Create[View, P]], Create[View, P]]:
                 return response
 
         answer.takes_idempotency_key = True  # type: ignore[attr-defined]
-        return answer
+        return cast(Create[View, P], answer)
 
     return decorate
 

@@ -27,6 +27,35 @@ REPLAYED: dict[str, Any] = {
     "description": "There when the answer is that of an earlier request with this Idempotency-Key.",
 }
 LOCATION: dict[str, Any] = {"schema": {"type": "string"}, "description": "The address of the new thing."}
+# Every answer has these; what is counted is said in docs/api.md.
+LIMITS: dict[str, Any] = {
+    "RateLimit-Policy": {
+        "schema": {"type": "string"},
+        "description": 'The bounds that were counted: `"user";q=600;w=60` is 600 requests in 60 seconds.',
+    },
+    "RateLimit": {
+        "schema": {"type": "string"},
+        "description": 'What is left of them: `"user";r=599;t=60`, with the seconds until it is whole again.',
+    },
+    "Retry-After": {
+        "schema": {"type": "integer", "minimum": 0},
+        "description": "Seconds to wait before the next try.",
+    },
+}
+
+
+def shared_headers(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """A hook of drf-spectacular: put the headers of all answers into the document, and name them where
+    somebody looks for them: at success, and at what came too often."""
+    result["components"]["headers"] = LIMITS
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                if status.startswith("2") or status == "429":
+                    names = LIMITS if status == "429" else ("RateLimit-Policy", "RateLimit")
+                    headers = answer.setdefault("headers", {})
+                    headers |= {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    return result
 
 
 class ErrorItem(serializers.Serializer[Any]):

@@ -126,7 +126,7 @@ class QuotasInput(Input):
     reason = serializers.CharField(max_length=2000, allow_blank=True, default="")
 
 
-class ReasonInput(Input):
+class AccountReasonInput(Input):
     reason = serializers.CharField(max_length=2000, allow_blank=True, default="")
 
 
@@ -325,18 +325,18 @@ class AccountAction(APIView):
 
 
 class AccountClose(AccountAction):
-    @extend_schema(request=ReasonInput, responses=AccountOutput)
+    @extend_schema(request=AccountReasonInput, responses=AccountOutput)
     def post(self, request: Request, username: str) -> Response:
         """End an account: its tokens, its sessions, its webhooks. What its teams entered stays."""
         user = _named(username)
-        account_close(user, actor=_user(request), reason=ReasonInput.parse(request)["reason"])
+        account_close(user, actor=_user(request), reason=AccountReasonInput.parse(request)["reason"])
         return self.answer(username)
 
 
 class AccountReopen(AccountAction):
-    @extend_schema(request=ReasonInput, responses=AccountOutput)
+    @extend_schema(request=AccountReasonInput, responses=AccountOutput)
     def post(self, request: Request, username: str) -> Response:
         """Let a closed account in again; its owner sets a new password by mail."""
         user = _named(username)
-        account_reopen(user, actor=_user(request), reason=ReasonInput.parse(request)["reason"])
+        account_reopen(user, actor=_user(request), reason=AccountReasonInput.parse(request)["reason"])
         return self.answer(username)

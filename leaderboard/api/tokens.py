@@ -116,7 +116,7 @@ class Tokens(generics.ListAPIView[AccessToken]):
                 raise Throttled(PAUSE_S, error.detail) from error
             raise
 
-    @extend_schema(request=None, responses={204: None})
+    @extend_schema(request=None, responses={204: None}, operation_id="tokens_destroy_all")
     def delete(self, request: Request) -> Response:
         """Revoke all your tokens, that of this very request too."""
         tokens_revoke(cast(User, request.user))

@@ -156,6 +156,15 @@ def test_whoever_follows_the_page_ends_up_on_the_board(site: Stack, tmp_path: Pa
     assert not re.search(r"^(django|torch|celery)\b", installed, re.MULTILINE)
 
 
+def test_the_readme_has_no_command_that_the_page_has_not() -> None:
+    section = README.split("## Submit a detector", 1)[1].split("\n## ", 1)[0]
+    ((_, script),) = blocks(section)
+    run_by_the_page = "\n".join(text for language, text in blocks(PAGE) if language == "sh")
+    for line in script.strip().splitlines():
+        # The page's may say more.
+        assert re.search(rf"^{re.escape(line)}( |$)", run_by_the_page, re.MULTILINE), line
+
+
 def test_the_exit_codes_are_those_of_the_command() -> None:
     table = PAGE.split("## Exit codes")[1]
     told = dict(re.findall(r"^\| (\d+) \| (.*) \|$", table, re.MULTILINE))
