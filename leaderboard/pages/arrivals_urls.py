@@ -1,12 +1,13 @@
 """Routes of arrivals: the page and the feed, generators, and how readers hear of them."""
 
 from django.urls import path
+from django.views.decorators.http import require_safe
 
 from leaderboard.pages import arrivals, generators, news, notifications, webhooks
 
 urlpatterns = [
     path("b/<slug:slug>/arrivals/", arrivals.arrivals, name="arrivals"),
-    path("b/<slug:slug>/arrivals.atom", arrivals.ArrivalsFeed(), name="arrivals-feed"),
+    path("b/<slug:slug>/arrivals.atom", require_safe(arrivals.ArrivalsFeed()), name="arrivals-feed"),
     path("b/<slug:slug>/news/", news.subscribe, name="subscribe"),
     path("c/<slug:corpus>/generators/<slug:slug>/", generators.generator, name="generator"),
     path("c/<slug:corpus>/generators/<slug:slug>/samples/<str:key>", generators.samples, name="samples"),
