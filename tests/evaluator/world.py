@@ -79,12 +79,14 @@ def budgets(**train: float) -> dict[str, dict[str, float]]:
     return {"train": common | train, "predict": common}
 
 
-def make_archive(client: DockerClient, base: str, path: Path, *, phases: str = "train,predict") -> Path:
-    """Save the diary detector, on top of an image that has the kit, as a docker archive."""
+def make_archive(
+    client: DockerClient, base: str, path: Path, *, phases: str = "train,predict", detector: str = DETECTOR
+) -> Path:
+    """Save a detector (the diary) on top of an image that has the kit, as a docker archive."""
     name = f"localhost/tidemark/test-{path.stem}"
     container = client.containers.create(base, command=["train"])
     try:
-        entrypoint = json.dumps(["python3", "-c", DETECTOR])
+        entrypoint = json.dumps(["python3", "-c", detector])
         changes = [
             f"ENTRYPOINT {entrypoint}",
             "CMD []",
