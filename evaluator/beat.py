@@ -8,10 +8,11 @@ import structlog
 from django.conf import settings
 from django.db import Error, connection
 from django.utils import timezone
+from docker.client import DockerClient
 
 from leaderboard.services.workers import worker_seen, worker_stopped
 from protocols.errors import PlatformError
-from sandbox.engine import connect
+from sandbox.engine import connect, engine_errors
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,7 @@ class Beat:
         self.name = name
         self._started_at = timezone.now()
         self._ended = threading.Event()
+        self._engine = EngineProbe()
         self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
 
     def start(self) -> None:
@@ -51,10 +53,11 @@ class Beat:
                     break
             self._say_goodbye()
         finally:
+            self._engine.close()
             connection.close()
 
     def _say(self) -> None:
-        engine, problem = engine_now()
+        engine, problem = self._engine.now()
         try:
             worker_seen(
                 self.name,
@@ -75,11 +78,32 @@ class Beat:
             log.warning("heartbeat_lost", error=str(error).strip())
 
 
-def engine_now() -> tuple[str, str]:
-    """The engine with its version and nothing, or nothing and why it can't be used."""
-    try:
-        client, engine = connect(settings.DOCKER_HOST, timeout_s=ENGINE_TIMEOUT_S)
-    except PlatformError as error:
-        return "", error.detail
-    client.close()
-    return f"{engine.name} {engine.version}", ""
+class EngineProbe:
+    """Asks the engine what it is once, and then only whether it still answers.
+
+    Podman looks up the packages of all its helpers to say what it is, which costs a second of
+    processor time on a small machine.
+    """
+
+    def __init__(self) -> None:
+        self._client: DockerClient | None = None
+        self._name = ""
+
+    def now(self) -> tuple[str, str]:
+        """The engine with its version and nothing, or nothing and why it can't be used."""
+        try:
+            if self._client is None:
+                self._client, engine = connect(settings.DOCKER_HOST, timeout_s=ENGINE_TIMEOUT_S)
+                self._name = f"{engine.name} {engine.version}"
+            else:
+                with engine_errors():
+                    self._client.ping()
+        except PlatformError as error:
+            self.close()
+            return "", error.detail
+        return self._name, ""
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None

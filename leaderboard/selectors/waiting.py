@@ -10,8 +10,8 @@ from __future__ import annotations
 from django.db.models import Count, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, Window
 from django.db.models.functions import Coalesce, RowNumber
 
-from leaderboard.models import Step
-from protocols.states import StepState
+from leaderboard.models import Step, Submission
+from protocols.states import StepState, SubmissionState
 
 
 def in_turn(steps: QuerySet[Step]) -> QuerySet[Step]:
@@ -39,3 +39,16 @@ def in_turn(steps: QuerySet[Step]) -> QuerySet[Step]:
 def ready_queue() -> QuerySet[Step]:
     """All ready steps, in turn."""
     return in_turn(Step.objects.filter(state=StepState.READY))
+
+
+def trials_in_turn() -> QuerySet[Submission]:
+    """Submissions that wait for their trial, teams in turn."""
+    return (
+        Submission.objects.filter(state=SubmissionState.TRIAL, lease_token__isnull=True)
+        .annotate(
+            turn=Window(
+                RowNumber(), partition_by=[F("team")], order_by=[F("created_at").asc(), F("id").asc()]
+            )
+        )
+        .order_by("turn", "created_at", "id")
+    )

@@ -26,7 +26,7 @@ from django.utils import timezone
 
 from leaderboard.models import Step, Submission, Trial, WorkerBeat
 from leaderboard.selectors.desk.workers import WorkerState, worker_state
-from leaderboard.selectors.waiting import ready_queue
+from leaderboard.selectors.waiting import ready_queue, trials_in_turn
 from protocols.contract import Phase
 from protocols.states import StepState, SubmissionState
 
@@ -164,9 +164,14 @@ def wait_of(submission: Submission, *, has_run: bool) -> Wait | None:
 def _check(submission: Submission) -> Wait | None:
     if submission.lease_token is not None:
         return None
-    before = Submission.objects.filter(state=submission.state, created_at__lt=submission.created_at).count()
     if submission.state == SubmissionState.CHECKING:
-        return Wait("a worker to check its archive", before + 1)
+        earlier = Submission.objects.filter(state=submission.state, created_at__lt=submission.created_at)
+        return Wait("a worker to check its archive", earlier.count() + 1)
+    line = list(trials_in_turn().values_list("pk", flat=True))
+    if submission.pk not in line:
+        # A worker took it in the meantime.
+        return None
+    before = line.index(submission.pk)
     took = Trial.objects.filter(created_at__gt=timezone.now() - MEASURED).aggregate(
         seconds=Sum("seconds"), n=Count("submission", distinct=True)
     )

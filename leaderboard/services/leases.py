@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from leaderboard.models import Batch, Run, Step, Submission, Team
 from leaderboard.queue import wake_workers
-from leaderboard.selectors.waiting import in_turn
+from leaderboard.selectors.waiting import in_turn, trials_in_turn
 from leaderboard.services import runs
 from leaderboard.services.entry_news import tell_rejected
 from leaderboard.services.moves import FREE, move
@@ -115,23 +115,14 @@ def claim_check(model: type[Check], worker: str) -> Check | None:
 
 
 def claim_trial(worker: str, gpus: int = 0) -> Submission | None:
-    """Take the oldest submission that waits for its trial and that ``gpus`` GPUs suffice for."""
-    for submission in waiting_trials():
+    """Take the next submission that waits for its trial and that ``gpus`` GPUs suffice for."""
+    for submission in trials_in_turn().filter(_due()).select_related("benchmark")[:CANDIDATES]:
         if submission.benchmark.gpus <= gpus:
             this = Submission.objects.filter(pk=submission.pk, state=SubmissionState.TRIAL)
             claimed = _claim_free(this, worker)
             if claimed is not None:
                 return claimed
     return None
-
-
-def waiting_trials() -> models.QuerySet[Submission]:
-    """Submissions whose trial is due and nobody's, the oldest first."""
-    return (
-        Submission.objects.filter(_due(), state=SubmissionState.TRIAL, lease_token__isnull=True)
-        .select_related("benchmark")
-        .order_by("created_at")[:CANDIDATES]
-    )
 
 
 def _claim_free(free: models.QuerySet[Check], worker: str) -> Check | None:

@@ -13,7 +13,7 @@ from leaderboard.models import Run, Step, Team, User
 from leaderboard.selectors.waiting import ready_queue
 from leaderboard.services import leases, runs
 from protocols.contract import Phase
-from protocols.states import StepState
+from protocols.states import StepState, SubmissionState
 from tests.leaderboard.factories import (
     EditionFactory,
     RunFactory,
@@ -107,3 +107,21 @@ def test_first_contacts_go_before_all_else() -> None:
         ready_at=timezone.now() + timedelta(hours=1),
     )
     assert [step.pk for step in ready_queue()] == [met.pk, run.steps.get().pk]
+
+
+def test_trials_are_taken_in_turn_too() -> None:
+    edition = EditionFactory(windows=1)
+    crowd, lone = UserFactory(username="crowd"), UserFactory(username="lone")
+    for owner in (crowd, crowd, crowd, lone):
+        SubmissionFactory(owner=owner, benchmark=edition.benchmark, state=SubmissionState.TRIAL)
+    taken = [leases.claim_trial(f"w{n}") for n in range(5)]
+    teams = [submission.team.slug if submission else None for submission in taken]
+    assert teams == ["crowd", "lone", "crowd", "crowd", None]
+
+
+def test_a_trial_that_needs_gpus_waits_for_a_worker_that_has_them() -> None:
+    submission = SubmissionFactory(state=SubmissionState.TRIAL)
+    submission.benchmark.budgets["train"]["gpus"] = 1
+    submission.benchmark.save()
+    assert leases.claim_trial("w") is None
+    assert leases.claim_trial("w", gpus=1) == submission
