@@ -72,6 +72,8 @@ def try_(
     except ValueError as error:
         raise end(str(error), Exit.USAGE, as_json=as_json) from None
     devices = tuple(filter(None, gpus.split(",")))
+    if benchmark is None and not any(each.gpus for each in budgets.values()):
+        budgets = {phase: replace(each, gpus=len(devices)) for phase, each in budgets.items()}
     needed = max(each.gpus for each in budgets.values())
     if len(devices) < needed:
         raise end(f"It is granted {needed} GPUs: say which with --gpus.", Exit.USAGE, as_json=as_json)
@@ -109,7 +111,7 @@ def _tried(
     from sandbox.trial import Trial, run_trial
 
     given = Path(image)
-    by_name = not given.exists()
+    by_name = not given.is_file()
     with ExitStack() as parts:
         say = _Progress()
         if by_name:
