@@ -15,7 +15,8 @@
 
   const inUnit = (bytes, unit, digits) =>
     (bytes / unit).toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  const size = (bytes) => (bytes >= 1e9 ? `${inUnit(bytes, 1e9, 2)} GB` : `${inUnit(bytes, 1e6, 1)} MB`);
+  // As the server writes sizes on its pages.
+  const size = (bytes) => (bytes >= 2 ** 30 ? `${inUnit(bytes, 2 ** 30, 2)} GB` : `${inUnit(bytes, 2 ** 20, 1)} MB`);
 
   function time(seconds) {
     if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
@@ -247,7 +248,10 @@
     form.hidden = false;
     if (data.url) show(Number(data.offset), Number(data.length));
     const cutOff = data.filename || nameOf(known()[0]);
-    if (cutOff) say(`The upload of ${cutOff} was cut off. Choose the same file to go on.`);
+    if (cutOff) {
+      say(`The upload of ${cutOff} was cut off. Choose the same file to go on.`);
+      go.textContent = "Go on";
+    }
     atWork(false);
     if (given) {
       const files = new DataTransfer();

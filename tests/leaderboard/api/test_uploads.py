@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import socket
 import struct
@@ -24,8 +25,9 @@ from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError, TusUploadFailed
 from tusclient.uploader import Uploader
 
-from leaderboard.models import Upload, User
+from leaderboard.models import Membership, Team, Upload, User
 from leaderboard.services.accounts import token_create
+from leaderboard.services.teams import personal_team
 from leaderboard.services.uploads import CHUNK_BYTES
 from protocols.states import SubmissionState
 from tests.leaderboard.factories import SubmissionFactory, UploadFactory, UserFactory
@@ -67,7 +69,9 @@ class Server:
         url = f"{self.url}/api/v1/uploads/{upload.pk}"
         return requests.request(method, url, headers=headers, timeout=30, **options)
 
-    def begin_patch(self, upload: Upload, *, offset: int, length: int, body: bytes) -> socket.socket:
+    def begin_patch(
+        self, upload: Upload, *, offset: int, length: int, body: bytes, **headers: str
+    ) -> socket.socket:
         """A connection on which a PATCH of ``length`` bytes has been begun, and ``body`` been sent."""
         host, port = urlsplit(self.url).netloc.split(":")
         connection = socket.create_connection((host, int(port)), timeout=30)
@@ -79,6 +83,7 @@ class Server:
             f"Content-Type: {BODY_TYPE}",
             f"Content-Length: {length}",
             f"Upload-Offset: {offset}",
+            *(f"{name}: {value}" for name, value in headers.items()),
         ]
         connection.sendall("\r\n".join([*head, "", ""]).encode() + body)
         return connection
@@ -175,6 +180,25 @@ def test_nobody_else_finds_an_upload(server: Server, live_server: LiveServer, ar
             Server(live_server.url, user).uploader(archive, url=uploader.url)
         assert caught.value.status_code == 404
     assert Upload.objects.get().offset == MIB
+
+
+def test_a_tus_client_sends_checksums_with_its_pieces(server: Server, archive: bytes) -> None:
+    server.uploader(archive, chunk_size=2 * MIB, upload_checksum=True).upload()
+    upload = Upload.objects.get()
+    assert upload.path.read_bytes() == archive
+    assert upload.sha256 == hashlib.sha256(archive).hexdigest()
+    assert not upload.mark.exists()
+
+
+def test_bytes_that_wait_for_their_checksum_do_not_count(server: Server, submitter: User) -> None:
+    upload = UploadFactory(owner=submitter, content=b"start", length=4 * MIB)
+    checksum = {"Upload-Checksum": "sha1 " + base64.b64encode(bytes(20)).decode()}
+    connection = server.begin_patch(upload, offset=5, length=2 * MIB, body=noise(MIB), **checksum)
+    eventually(lambda: upload.path.stat().st_size > 5)
+    assert upload.offset == 5
+    connection.close()
+    eventually(lambda: upload.path.stat().st_size == 5)
+    assert upload.path.read_bytes() == b"start"
 
 
 # What the answers say.
@@ -335,6 +359,203 @@ def test_a_method_in_a_header_counts(owner: APIClient, submitter: User) -> None:
     upload = UploadFactory(owner=submitter)
     assert tus(owner, "POST", f"{upload.pk}").status_code == 405
     assert tus(owner, "POST", f"{upload.pk}", HTTP_X_HTTP_METHOD_OVERRIDE="delete").status_code == 204
+
+
+def checksum(algorithm: str, content: bytes) -> dict[str, str]:
+    digest = base64.b64encode(hashlib.new(algorithm, content).digest()).decode()
+    return {"HTTP_UPLOAD_CHECKSUM": f"{algorithm} {digest}"}
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "md5"])
+def test_a_piece_with_a_wrong_checksum_is_thrown_away(
+    owner: APIClient, submitter: User, algorithm: str
+) -> None:
+    upload = UploadFactory(owner=submitter, content=b"abc", length=5)
+    path, at = f"{upload.pk}", {"HTTP_UPLOAD_OFFSET": "3"}
+    answer = tus(owner, "PATCH", path, b"dE", **at, **checksum(algorithm, b"de"))
+    assert (answer.status_code, code(answer)) == (460, "upload_checksum")
+    assert upload.path.read_bytes() == b"abc"
+    answer = tus(owner, "PATCH", path, b"de", **at, **checksum(algorithm, b"de"))
+    assert (answer.status_code, answer["Upload-Offset"]) == (204, "5")
+    upload.refresh_from_db()
+    assert upload.sha256 == hashlib.sha256(b"abcde").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("crc32 AAAAAA==", "upload_algorithm"),
+        ("SHA1 " + base64.b64encode(bytes(20)).decode(), "upload_algorithm"),
+        ("sha1", "invalid"),
+        ("sha1 !!", "invalid"),
+        ("sha1 " + base64.b64encode(bytes(19)).decode(), "invalid"),
+        ("", "upload_algorithm"),
+    ],
+)
+def test_a_checksum_that_is_none_is_refused(
+    owner: APIClient, submitter: User, header: str, expected: str
+) -> None:
+    upload = UploadFactory(owner=submitter, content=b"abc", length=5)
+    answer = tus(owner, "PATCH", f"{upload.pk}", b"de", HTTP_UPLOAD_OFFSET="3", HTTP_UPLOAD_CHECKSUM=header)
+    assert (answer.status_code, code(answer)) == (400, expected)
+    assert upload.offset == 3
+
+
+def test_the_first_bytes_may_come_with_the_creation(owner: APIClient) -> None:
+    made = tus(owner, "POST", "", b"abc", HTTP_UPLOAD_LENGTH="5", **checksum("sha1", b"abc"))
+    assert (made.status_code, made["Upload-Offset"]) == (201, "3")
+    upload = Upload.objects.get()
+    assert made["Location"] == f"/api/v1/uploads/{upload.pk}"
+    assert tus(owner, "PATCH", f"{upload.pk}", b"de", HTTP_UPLOAD_OFFSET="3").status_code == 204
+    upload.refresh_from_db()
+    assert upload.sha256 == hashlib.sha256(b"abcde").hexdigest()
+    whole = tus(owner, "POST", "", b"xyz", HTTP_UPLOAD_LENGTH="3")
+    assert whole["Upload-Offset"] == "3"
+    assert Upload.objects.exclude(pk=upload.pk).get().sha256 == hashlib.sha256(b"xyz").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "expected"),
+    [
+        ({"HTTP_UPLOAD_LENGTH": "2"}, 413, "upload_size"),
+        ({"HTTP_UPLOAD_LENGTH": "9", **checksum("md5", b"other")}, 460, "upload_checksum"),
+        ({"HTTP_UPLOAD_LENGTH": "9", "HTTP_IDEMPOTENCY_KEY": "k"}, 400, "invalid"),
+    ],
+)
+def test_a_creation_whose_bytes_are_refused_leaves_nothing(
+    owner: APIClient, headers: dict[str, str], status: int, expected: str
+) -> None:
+    answer = tus(owner, "POST", "", b"abc", **headers)
+    assert (answer.status_code, code(answer)) == (status, expected)
+    assert not Upload.objects.exists()
+
+
+def metadata(**values: str) -> str:
+    return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in values.items())
+
+
+def test_the_metadata_is_told_again_as_it_came(owner: APIClient) -> None:
+    sent = metadata(filename="a.tar", filetype="application/x-tar", colour="blue")
+    made = tus(owner, "POST", "", HTTP_UPLOAD_LENGTH="5", HTTP_UPLOAD_METADATA=sent)
+    assert owner.head(made["Location"], **TUS)["Upload-Metadata"] == sent
+
+
+@pytest.mark.parametrize(
+    "sent", ["filename YQ==,filename Yg==", "filename YQ== Yg==", "x " + "A" * 5000, "é x"]
+)
+def test_metadata_that_says_nothing_clear_is_refused(owner: APIClient, sent: str) -> None:
+    answer = tus(owner, "POST", "", HTTP_UPLOAD_LENGTH="5", HTTP_UPLOAD_METADATA=sent)
+    assert (answer.status_code, code(answer)) == (400, "invalid")
+    assert not Upload.objects.exists()
+
+
+def test_an_upload_counts_against_the_team_that_it_names(
+    owner: APIClient, submitter: User, maintainer: APIClient
+) -> None:
+    own, other = Team.objects.create(slug="waves", name="Waves"), Team.objects.create(slug="dunes", name="D")
+    Membership.objects.create(team=own, user=submitter)
+
+    def made(client: APIClient, slug: str | None) -> Any:
+        told = {"HTTP_UPLOAD_METADATA": metadata(team=slug)} if slug else {}
+        return tus(client, "POST", "", HTTP_UPLOAD_LENGTH="5", **told)
+
+    for slug in (other.slug, "nobody", "‍"):
+        answer = made(owner, slug)
+        assert (answer.status_code, code(answer)) == (400, "invalid")
+    assert not Upload.objects.exists()
+    assert made(owner, "waves").status_code == 201
+    assert Upload.objects.get().team == own
+    assert made(owner, None).status_code == 201
+    assert Upload.objects.first().team == personal_team(submitter)
+    assert made(maintainer, None).status_code == 201
+    assert Upload.objects.first().team is None
+
+
+def test_beyond_its_quota_a_team_is_told_how_much_is_left(
+    owner: APIClient, submitter: User, settings: Any
+) -> None:
+    settings.QUOTA_STORED_BYTES = 100
+    UploadFactory(owner=submitter, length=70)
+    answer = tus(owner, "POST", "", HTTP_UPLOAD_LENGTH="31")
+    assert (answer.status_code, code(answer)) == (413, "quota_bytes")
+    assert "30 are left" in answer.json()["errors"][0]["detail"]
+    assert tus(owner, "POST", "", HTTP_UPLOAD_LENGTH="30").status_code == 201
+
+
+def test_more_than_the_disk_has_is_refused_before_a_byte_is_sent(owner: APIClient, settings: Any) -> None:
+    settings.UPLOAD_MAX_BYTES = settings.QUOTA_STORED_BYTES = 2**60
+    answer = tus(owner, "POST", "", HTTP_UPLOAD_LENGTH=str(2**59))
+    assert (answer.status_code, code(answer)) == (507, "storage_full")
+    assert not Upload.objects.exists()
+
+
+def test_bytes_that_are_gone_have_no_offset(owner: APIClient, submitter: User) -> None:
+    upload = UploadFactory(owner=submitter)
+    upload.path.unlink()
+    assert tus(owner, "HEAD", f"{upload.pk}").status_code == 404
+
+
+def test_every_piece_moves_the_expiry_on(owner: APIClient, submitter: User) -> None:
+    soon = timezone.now() + timedelta(seconds=60)
+    upload = UploadFactory(owner=submitter, length=10, expires_at=soon)
+    answer = tus(owner, "PATCH", f"{upload.pk}", b"x", HTTP_UPLOAD_OFFSET="7")
+    upload.refresh_from_db()
+    assert upload.expires_at > soon + timedelta(days=6)
+    told = parsedate_to_datetime(answer["Upload-Expires"])
+    assert abs(told.astimezone(UTC) - upload.expires_at) < timedelta(seconds=2)
+
+
+def test_giving_up_an_upload_gives_its_entry_back_as_a_draft(owner: APIClient, submitter: User) -> None:
+    upload = UploadFactory(owner=submitter, length=100)
+    submission = SubmissionFactory(owner=submitter, draft=True)
+    attached = owner.post(f"/api/v1/submissions/{submission.pk}/upload/", {"upload": str(upload.pk)})
+    assert attached.json()["state"] == "uploading"
+    assert tus(owner, "DELETE", f"{upload.pk}").status_code == 204
+    submission.refresh_from_db()
+    assert (submission.state, submission.upload) == (SubmissionState.DRAFT, None)
+    assert submission.events.last().actor == str(submitter)
+    assert not upload.path.exists()
+
+
+def test_the_last_byte_queues_the_check_of_the_entry_that_waits(owner: APIClient, submitter: User) -> None:
+    upload = UploadFactory(owner=submitter, length=9)
+    submission = SubmissionFactory(owner=submitter, draft=True)
+    owner.post(f"/api/v1/submissions/{submission.pk}/upload/", {"upload": str(upload.pk)})
+    for offset, state in ((7, SubmissionState.UPLOADING), (8, SubmissionState.CHECKING)):
+        tus(owner, "PATCH", f"{upload.pk}", b"x", HTTP_UPLOAD_OFFSET=str(offset))
+        submission.refresh_from_db()
+        assert submission.state == state
+
+
+def test_a_caller_finds_their_uploads_on_another_day(owner: APIClient, submitter: User) -> None:
+    UploadFactory()  # Somebody else's.
+    UploadFactory(owner=submitter, expires_at=timezone.now() - timedelta(seconds=1))
+    begun = UploadFactory(owner=submitter, length=100, filename="begun.tar")
+    whole = UploadFactory(owner=submitter, sha256="ab" * 32)
+    entry = SubmissionFactory(owner=submitter, upload=begun, state=SubmissionState.UPLOADING)
+    first = owner.get("/api/v1/uploads/?page_size=1").json()
+    assert [row["id"] for row in first["results"]] == [str(whole.pk)]
+    (row,) = owner.get(first["next"]).json()["results"]
+    assert row | {"created_at": "", "expires_at": ""} == {
+        "id": str(begun.pk),
+        "filename": "begun.tar",
+        "team": personal_team(submitter).slug,
+        "length": 100,
+        "offset": 7,
+        "sha256": "",
+        "submission": str(entry.pk),
+        "created_at": "",
+        "expires_at": "",
+    }
+    for finished, expected in (("true", whole), ("false", begun)):
+        rows = owner.get(f"/api/v1/uploads/?finished={finished}").json()["results"]
+        assert [row["id"] for row in rows] == [str(expected.pk)]
+
+
+def test_nobody_else_lists_an_upload(visitor: APIClient, maintainer: APIClient) -> None:
+    UploadFactory()
+    assert visitor.get("/api/v1/uploads/").status_code == 401
+    assert maintainer.get("/api/v1/uploads/").json()["results"] == []
 
 
 class Recorder(io.BytesIO):
