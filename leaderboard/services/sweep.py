@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from leaderboard.models import Batch, Run, Submission
 from leaderboard.queue import send_wake_up
-from leaderboard.services import leases, news, runs, uploads, workers
+from leaderboard.services import idempotency, leases, news, runs, uploads, workers
 from leaderboard.services.submissions import upload_finished
 from protocols.states import CHECKED, BatchState, RunState, SubmissionState
 
@@ -50,6 +50,7 @@ def sweep() -> Swept:
             upload_finished(submission.upload)
     deleted = uploads.delete_spent()
     workers.workers_forget()
+    idempotency.forget_old_keys()
     news.tell_met()
     waiting = waiting_count()
     if waiting:

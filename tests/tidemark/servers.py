@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -49,6 +50,15 @@ def web_process(log: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     with running(log, env_of_processes(), *gunicorn) as process:
         eventually(answers, within_s=60)
         yield process
+
+
+def make_clone(folder: Path) -> Path:
+    """What a clone has of the packages, without what was built or run in this one."""
+    for part in ("docker", "evaluator", "leaderboard", "local", "protocols", "sandbox", "tidemark"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, folder)
+    return folder
 
 
 def token_of(user: User) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from local.images import ensure_detector
 from local.maintainer import open_benchmark, publish_corpus
 from local.processes import free_port
 from local.stack import ROOT, Stack, stack
+from tests.tidemark.servers import make_clone
 from tidemark.cli import app
 from tidemark.client import Api
 from tidemark.exits import MEANING
@@ -29,9 +29,6 @@ from tidemark.exits import MEANING
 PAGE = (ROOT / "docs" / "submit.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PASSWORD = "a long enough phrase"
-# What a clone has and the page uses.
-CLONE = ("docker", "evaluator", "leaderboard", "local", "protocols", "sandbox", "tidemark")
-
 # Podman behind the name that the page uses. No registry is reachable here, and a machine without
 # CAP_SYS_RESOURCE grants a build less than Podman asks for.
 DOCKER = """#!/bin/sh
@@ -76,11 +73,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
 
 def newcomer(tmp_path: Path, site: Stack) -> tuple[Path, dict[str, str]]:
     """A clone, and the environment of somebody with a home and a `docker` command."""
-    clone, programs, home = tmp_path / "clone", tmp_path / "bin", tmp_path / "home"
-    for part in CLONE:
-        shutil.copytree(ROOT / part, clone / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / file, clone)
+    clone, programs, home = make_clone(tmp_path / "clone"), tmp_path / "bin", tmp_path / "home"
     for folder in (programs, home, clone / "my-detector"):
         folder.mkdir()
     (programs / "docker").write_text(DOCKER)
