@@ -100,6 +100,7 @@ def run_trial(
         if phase not in trial.phases:
             continue
         place = _prepare(trial, folder / phase.value, phase, before)
+        on_progress(phase, 0.0)
         report, stopped = _run_phase(trial, place, on_progress, should_stop)
         if stopped:
             return TrialReport(tuple(reports), stopped)

@@ -73,7 +73,7 @@ def test_a_detector_that_works_by_the_name_of_its_image(image: str) -> None:
     assert "train begins" not in result.stdout
     assert f"Saving {image} from podman …" in result.stderr
     assert "Checking the archive …" in result.stderr
-    assert "Training: 50%" in result.stderr
+    assert "Training: 0%" in result.stderr
     assert f"{image} passes" in result.stderr
 
 
@@ -159,7 +159,7 @@ def test_what_can_not_be_tried(arguments: list[str], code: int, words: str) -> N
 
 
 def test_an_engine_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, archive: Path) -> None:
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     result = tidemark_try(archive)
     assert result.exit_code == 1
     assert "does not answer" in result.stderr
@@ -225,7 +225,7 @@ def test_what_is_missing_is_named_with_the_extra(package: str, archive: Path) ->
     command = [sys.executable, "-c", code, "try", str(archive)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert f"import of {package}" in done.stderr
+    assert package in done.stderr
     assert "pip install 'tidemark[try]'" in done.stderr
     assert "Traceback" not in done.stderr
 
