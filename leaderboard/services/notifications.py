@@ -161,10 +161,13 @@ def notify_team(event: Event, submission: Submission, payload: Mapping[str, Any]
     Telling of the same ``key`` again reaches nobody twice.
     """
     event_id = uuid.uuid5(NAMESPACE, f"{event} {submission.pk} {key}")
-    account_mail(submission.owner)
+    to = Q(channel=Channel.WEBHOOK)
+    # A worker may have had the submission in hand for hours.
+    owner = User.objects.get(pk=submission.owner_id)
+    if mail_address(owner):
+        to |= Q(pk=account_mail(owner).pk)
     wanted = _listening(submission.benchmark, Hears.ENTRIES).filter(
-        Q(channel=Channel.WEBHOOK) | Q(owner=submission.owner),
-        owner__memberships__team=submission.team_id,
+        to, owner__memberships__team=submission.team_id
     )
     return _queue(wanted, event_id, event, submission.benchmark, payload, team=submission.team)
 

@@ -369,8 +369,14 @@ class TestMail:
     def test_an_account_without_an_address_gets_none(self, submission: Submission) -> None:
         User.objects.filter(pk=submission.owner_id).update(email="")
         submission_accept(submission)
+        assert told() == []
+
+    def test_nothing_is_sent_to_an_address_that_is_gone(self, submission: Submission) -> None:
+        submission_accept(submission)
+        User.objects.filter(pk=submission.owner_id).update(email="")
         assert deliver_due().failed == 0
         assert mail.outbox == []
+        assert Delivery.objects.get().last_error == "The account has no address that mail may go to."
 
     def test_a_name_cannot_add_a_header(self, submission: Submission) -> None:
         submission.name = "tides\r\nBcc: eve@example.org"
