@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from django.db import models
 
 from leaderboard.models.corpora import Corpus, Generator
-from protocols.contract import Budget, Phase
-
-GIB = 2**30
-MIB = 2**20
+from protocols.contract import DEFAULT_BUDGETS, Budget, Phase
 
 
 def default_budgets() -> dict[str, dict[str, float]]:
     """What a step may use unless the benchmark says otherwise (fields of ``protocols.contract.Budget``)."""
-    common = {
-        "memory_bytes": 6 * GIB,
-        "cpus": 2.0,
-        "pids": 256,
-        "shm_bytes": GIB,
-        "tmp_bytes": GIB,
-        "state_bytes": 2 * GIB,
-        "output_bytes": 256 * MIB,
-        "log_bytes": 4 * MIB,
-        "gpus": 0,
-    }
-    return {"train": {"timeout_s": 3600.0, **common}, "predict": {"timeout_s": 1800.0, **common}}
+    return {phase.value: asdict(budget) for phase, budget in DEFAULT_BUDGETS.items()}
 
 
 class TrainingMode(models.TextChoices):

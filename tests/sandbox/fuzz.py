@@ -116,7 +116,7 @@ def _tar(members: list[Member], form: int) -> bytes:
         for name, content in members:
             info = tarfile.TarInfo(name)
             if content.startswith(b"\0link\0"):
-                info.type, info.linkname = tarfile.SYMTYPE, content[6:].decode()
+                info.type, info.linkname = tarfile.SYMTYPE, content[6:].decode(errors="surrogateescape")
                 archive.addfile(info)
                 continue
             info.size = len(content)
