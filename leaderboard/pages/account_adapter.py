@@ -51,7 +51,7 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
         if username.lower() in RESERVED:
             raise ValidationError("This name is reserved.")
         name: str = super().clean_username(username, shallow=shallow)
-        return name
+        return name.lower()
 
     def get_client_ip(self, request: HttpRequest) -> str:
         return client_address(request)
