@@ -42,13 +42,20 @@ def ready_queue() -> QuerySet[Step]:
 
 
 def trials_in_turn() -> QuerySet[Submission]:
-    """Submissions that wait for their trial, teams in turn."""
+    """Submissions that wait for their trial, teams in turn: those count that are being tried."""
+    trials = Submission.objects.filter(state=SubmissionState.TRIAL)
+    held = (
+        trials.filter(lease_token__isnull=False, team=OuterRef("team"))
+        .order_by()
+        .values("team")
+        .annotate(n=Count("pk"))
+        .values("n")
+    )
     return (
-        Submission.objects.filter(state=SubmissionState.TRIAL, lease_token__isnull=True)
+        trials.filter(lease_token__isnull=True)
         .annotate(
-            turn=Window(
-                RowNumber(), partition_by=[F("team")], order_by=[F("created_at").asc(), F("id").asc()]
-            )
+            turn=Window(RowNumber(), partition_by=[F("team")], order_by=[F("created_at").asc(), F("id").asc()])
+            + Coalesce(Subquery(held, output_field=IntegerField()), Value(0))
         )
-        .order_by("turn", "created_at", "id")
+        .order_by("turn", F("team__served_at").asc(nulls_first=True), "created_at", "id")
     )
