@@ -54,7 +54,7 @@ def trials_in_turn() -> QuerySet[Submission]:
     return (
         trials.filter(lease_token__isnull=True)
         .annotate(
-            turn=Window(RowNumber(), partition_by=[F("team")], order_by=[F("created_at").asc(), F("id").asc()])
+            turn=Window(RowNumber(), partition_by=[F("team")], order_by=[F("created_at").asc(), "id"])
             + Coalesce(Subquery(held, output_field=IntegerField()), Value(0))
         )
         .order_by("turn", F("team__served_at").asc(nulls_first=True), "created_at", "id")
