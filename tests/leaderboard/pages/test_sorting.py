@@ -14,7 +14,19 @@ from leaderboard.selectors.steps import RunSteps
 def row(name: str, next_: float | None, w1: float | None, cost_s: float | None) -> BoardRow:
     average = Average(Estimate(next_))
     entry = Entry(
-        uuid4(), name, "owner", False, False, 1, None, 0, 1, None, next=average, past=Average(), whole=Average()
+        uuid4(),
+        name,
+        "owner",
+        False,
+        False,
+        1,
+        None,
+        0,
+        1,
+        None,
+        next=average,
+        past=Average(),
+        whole=Average(),
     )
     return BoardRow(entry, (Estimate(w1),), RunSteps(cost_s))
 
