@@ -59,8 +59,9 @@ outage = Outage()
 class Client(RedisCacheClient):
     """Django's client, for which a Redis that is away is an empty one."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, serializer=JSONSerializer, **options)
+    def __init__(self, servers: Any, **options: Any) -> None:
+        serializer: Any = JSONSerializer
+        super().__init__(servers, serializer, **options)
 
     def _try(self, default: T, call: Callable[..., T], *args: Any) -> T:
         if time.monotonic() < outage.until:
@@ -73,35 +74,36 @@ class Client(RedisCacheClient):
         outage.end()
         return found
 
-    def add(self, key: str, value: Any, timeout: int | None) -> bool:
+    def add(self, key: Any, value: Any, timeout: Any) -> bool:
         # Whoever takes a lock in the cache goes on without it.
         return self._try(True, super().add, key, value, timeout)
 
-    def get(self, key: str, default: Any) -> Any:
+    def get(self, key: Any, default: Any) -> Any:
         return self._try(default, super().get, key, default)
 
-    def set(self, key: str, value: Any, timeout: int | None) -> None:
+    def set(self, key: Any, value: Any, timeout: Any) -> None:
         self._try(None, super().set, key, value, timeout)
 
-    def touch(self, key: str, timeout: int | None) -> bool:
+    def touch(self, key: Any, timeout: Any) -> bool:
         return self._try(False, super().touch, key, timeout)
 
-    def delete(self, key: str) -> bool:
+    def delete(self, key: Any) -> bool:
         return self._try(False, super().delete, key)
 
-    def get_many(self, keys: Any) -> dict[str, Any]:
-        return self._try({}, super().get_many, keys)
+    def get_many(self, keys: Any) -> Any:
+        found: dict[Any, Any] = {}
+        return self._try(found, super().get_many, keys)
 
-    def has_key(self, key: str) -> bool:
+    def has_key(self, key: Any) -> bool:
         return self._try(False, super().has_key, key)
 
-    def incr(self, key: str, delta: int) -> int:
+    def incr(self, key: Any, delta: int) -> int:
         return self._try(delta, super().incr, key, delta)
 
-    def set_many(self, data: dict[str, Any], timeout: int | None) -> None:
+    def set_many(self, data: Any, timeout: Any) -> None:
         self._try(None, super().set_many, data, timeout)
 
-    def delete_many(self, keys: list[str]) -> None:
+    def delete_many(self, keys: Any) -> None:
         self._try(None, super().delete_many, keys)
 
     def count(self, key: str, window_s: int) -> tuple[int, int] | None:
@@ -116,6 +118,9 @@ class Client(RedisCacheClient):
         return number, max(1, left_s)
 
     def clear_prefix(self, prefix: str) -> None:
+        self._try(None, self._clear_prefix, prefix)
+
+    def _clear_prefix(self, prefix: str) -> None:
         client = self.get_client(write=True)
         for key in client.scan_iter(match=f"{prefix}:*", count=1000):
             client.delete(key)
@@ -132,11 +137,11 @@ class Cache(RedisCache):
         A window begins with the first of its kind. ``None`` while Redis is away. One round trip, and
         no two processes ever get the same number.
         """
-        client: Client = self._cache
-        return client.count(self.make_and_validate_key(key), window_s)
+        client: Any = self._cache
+        found: tuple[int, int] | None = client.count(self.make_and_validate_key(key), window_s)
+        return found
 
-    def clear(self) -> bool:
+    def clear(self) -> None:
         """Forget what the cache holds, and leave the broker's messages alone, which lie beside it."""
-        client: Client = self._cache
-        client._try(None, client.clear_prefix, self.key_prefix)
-        return True
+        client: Any = self._cache
+        client.clear_prefix(self.key_prefix)

@@ -62,7 +62,7 @@ class TokenOutput(serializers.ModelSerializer[AccessToken]):
         fields = ["handle", "name", "created_at", "expires_at", "last_used_at", "is_current"]
 
     def get_is_current(self, token: AccessToken) -> bool:
-        return token == self.context["request"].auth
+        return bool(token == self.context["request"].auth)
 
 
 class Tokens(generics.ListAPIView[AccessToken]):
@@ -86,8 +86,9 @@ class Tokens(generics.ListAPIView[AccessToken]):
 
     def get_queryset(self) -> QuerySet[AccessToken]:
         if getattr(self, "swagger_fake_view", False):
-            return AccessToken.objects.none()
-        return AccessToken.objects.filter(user=cast(User, self.request.user))
+            return cast("QuerySet[AccessToken]", AccessToken.objects.none())
+        found = AccessToken.objects.filter(user=cast(User, self.request.user))
+        return cast("QuerySet[AccessToken]", found)
 
     @extend_schema(request=TokenInput, responses={201: NewTokenOutput})
     def post(self, request: Request) -> Response:

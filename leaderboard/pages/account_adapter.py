@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 def site_address(path: str) -> str:
     """A link for a mail. It begins with ``SITE_URL``, which no request can choose."""
-    return settings.SITE_URL.rstrip("/") + path
+    return f"{settings.SITE_URL.rstrip('/')}{path}"
 
 
 class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
