@@ -51,9 +51,11 @@ def sign_up(site: str) -> None:
         form = browser.get("/signup/")
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form.text)
         assert token is not None
-        fields = {"username": "me", "email": "me@example.org", "password1": PASSWORD}
+        fields = {"username": "ada", "email": "ada@example.org", "password1": PASSWORD}
         done = browser.post("/signup/", data={**fields, "csrfmiddlewaretoken": token[1]})
-        assert done.is_success, done.text
+        assert done.is_success
+        # A refused form is shown again at its address.
+        assert done.url.path != "/signup/", done.text
 
 
 @pytest.fixture
