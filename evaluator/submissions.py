@@ -22,7 +22,7 @@ def check_submission(submission: Submission, lease: Lease[Submission]) -> None:
     Raises ``ParticipantError`` (``archive_*``) when it is no archive that could be run.
     """
     upload = submission.upload
-    if upload is None:
+    if upload is None or not upload.is_complete:
         raise PlatformError("staging_failed", f"The upload of submission {submission.pk} is gone.")
     lease.report(0.1, "checking the archive")
     image = inspect_archive(upload.path)

@@ -14,7 +14,7 @@ from leaderboard.queue import wake_workers
 from leaderboard.selectors.timelines import newest_edition
 from leaderboard.services.entry_news import tell_accepted, tell_rejected
 from leaderboard.services.moves import FREE, move
-from leaderboard.services.quotas import require_entry
+from leaderboard.services.quotas import require_bytes, require_entry
 from leaderboard.services.runs import arrivals_cancel, run_cancel, run_create, run_retry
 from leaderboard.services.storage import archive_free
 from leaderboard.services.uploads import upload_attach, upload_delete
@@ -68,12 +68,19 @@ def submission_create(
 def submission_attach(submission: Submission, upload: Upload, *, actor: object) -> Submission:
     """Give a draft its upload. The check is queued at once, or as soon as all bytes have arrived.
 
-    Raises ``RequestError``: quota_submissions, quota_runs, upload_used, illegal_transition.
+    Raises ``RequestError``: quota_submissions, quota_runs, quota_bytes, upload_used,
+    illegal_transition.
     """
     with transaction.atomic():
         # Entries of a team are counted one after another, or two at once would both find room.
-        require_entry(Team.objects.select_for_update().get(pk=submission.team_id))
+        team = Team.objects.select_for_update().get(pk=submission.team_id)
+        require_entry(team)
         upload = upload_attach(upload)
+        if upload.team_id != team.pk:
+            # It came in under another team's quota, or under none.
+            require_bytes(team, upload.length)
+            upload.team = team
+            upload.save(update_fields=["team"])
         if upload.is_complete:
             _check(submission, actor=actor, upload=upload)
         else:

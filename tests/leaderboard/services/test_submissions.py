@@ -62,6 +62,19 @@ def test_an_upload_that_is_still_coming_is_attached_and_checked_when_it_is_whole
     assert [event.new for event in submission.events.all()] == ["uploading", "checking"]
 
 
+def test_an_upload_from_elsewhere_counts_against_the_team_that_enters_it() -> None:
+    submission, _ = draft()
+    upload = UploadFactory()
+    submission.team.max_stored_bytes = 6
+    submission.team.save()
+    assert code(submission_attach, submission, upload, actor=submission.owner) == "quota_bytes"
+    submission.team.max_stored_bytes = 14
+    submission.team.save()
+    submission_attach(submission, upload, actor=submission.owner)
+    upload.refresh_from_db()
+    assert upload.team == submission.team
+
+
 def test_the_sweeper_checks_what_was_finished_while_nobody_looked() -> None:
     submission, upload = draft(length=9)
     submission_attach(submission, upload, actor=submission.owner)
