@@ -89,7 +89,8 @@ class Caller:
     def passes_over(self, case: schemathesis.Case) -> bool:
         """A short search takes a part of the many cases at the edges of the document."""
         at_edge = case.meta is not None and case.meta.phase.name == TestPhase.COVERAGE
-        return at_edge and EXAMPLES < 100 and (_chance(case) >> 8) % (2 if self.who == "maintainer" else 8) > 0
+        one_of = 2 if self.who == "maintainer" else 8
+        return at_edge and EXAMPLES < 100 and (_chance(case) >> 8) % one_of > 0
 
     def aim(self, case: schemathesis.Case) -> None:
         """Let three of four requests be about things that there are."""
