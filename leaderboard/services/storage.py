@@ -72,15 +72,19 @@ def storage_free(kind: Kind, *, actor: object) -> Freed:
     return freed
 
 
-def archive_free(key: str) -> None:
-    """Delete an image archive that no entry names any more, at its team's wish.
+def entry_free(archive: str, states: Collection[str]) -> None:
+    """Delete the archive and the checkpoints of an entry that its team deleted, unless others need them.
 
-    It is left to the orphans when work must not be held still now, or may just have put it there.
+    ``states``: the hashes of the states that its steps left or were scored at. What must not be
+    touched now, because work can't be held still or may just have put it there, is left to the desk.
     """
     with suppress(RequestError), transaction.atomic():
         _hold_still()
-        if not Submission.objects.filter(archive=key).exists():
-            _delete(Kind.ARCHIVES, {key}, _untouched_since())
+        gone = storage.unneeded_checkpoints().filter(state_hash__in=states)
+        keys = set(storage.checkpoint_objects(gone.values_list("state_hash", flat=True))) | {archive}
+        gone.delete()
+        named = frozenset().union(*(found.all for found in storage.references().values()))
+        _delete(Kind.ORPHANS, keys - named - {""}, _untouched_since())
 
 
 def _hold_still() -> None:

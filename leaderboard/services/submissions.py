@@ -9,14 +9,14 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from leaderboard.models import Benchmark, Run, Submission, Team, Trial, Upload, User, Visibility
+from leaderboard.models import Benchmark, Run, Step, Submission, Team, Trial, Upload, User, Visibility
 from leaderboard.queue import wake_workers
 from leaderboard.selectors.timelines import newest_edition
 from leaderboard.services.entry_news import tell_accepted, tell_rejected
 from leaderboard.services.moves import FREE, move
 from leaderboard.services.quotas import require_bytes, require_entry
 from leaderboard.services.runs import arrivals_cancel, run_cancel, run_create, run_retry
-from leaderboard.services.storage import archive_free
+from leaderboard.services.storage import entry_free
 from leaderboard.services.uploads import upload_attach, upload_delete
 from protocols.errors import PLATFORM_FAULTS, RequestError, TidemarkError
 from protocols.states import CHECKED, ENDED_SUBMISSION, LIVE_RUN, RunState, SubmissionState
@@ -273,6 +273,8 @@ def submission_delete(submission: Submission, *, actor: object) -> bool:
         if submission.state in CHECKED or submission.runs.filter(state__in=LIVE_RUN).exists():
             raise RequestError("illegal_transition", f"{submission.name} is under way; cancel it first.")
         upload, archive = submission.upload, submission.archive
+        steps = Step.objects.filter(run__submission=submission).exclude(state_hash="")
+        states = set(steps.values_list("state_hash", flat=True))
         if submission.accepted_at is None:
             submission.delete()
         else:
@@ -281,8 +283,7 @@ def submission_delete(submission: Submission, *, actor: object) -> bool:
             _strip(submission)
         if upload is not None:
             upload_delete(upload)
-        if archive:
-            transaction.on_commit(lambda: archive_free(archive))
+        transaction.on_commit(lambda: entry_free(archive, states))
     return submission.pk is None
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from leaderboard.models import Event, Run, Step, Submission, Trial, Upload
+from leaderboard.models import Checkpoint, Event, Run, Step, Submission, Trial, Upload
 from leaderboard.services import leases, runs
 from leaderboard.services.submissions import (
     TrialPhase,
@@ -24,6 +24,7 @@ from protocols.contract import Phase
 from protocols.errors import ParticipantError, PlatformError, RequestError
 from protocols.states import RunState, StepState, SubmissionState
 from tests.leaderboard.factories import (
+    CheckpointFactory,
     RunFactory,
     StepFactory,
     SubmissionFactory,
@@ -210,6 +211,23 @@ def test_an_archive_goes_with_the_last_entry_that_has_it() -> None:
     assert store().path(key).exists()
     submission_delete(second, actor="ada")
     assert not store().path(key).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_checkpoints_go_with_an_entry_unless_another_has_the_same_state() -> None:
+    def state(content: bytes) -> str:
+        return store().put_json([{"path": "w", "sha256": store().put_bytes(content), "executable": False}])
+
+    own, shared = state(b"own weights"), state(b"weights of both")
+    run, other = (RunFactory(state=RunState.SUCCEEDED) for _ in "ab")
+    for window, state_hash in enumerate((own, shared)):
+        StepFactory(run=run, window=window, state=StepState.SUCCEEDED, state_hash=state_hash)
+        CheckpointFactory(state_hash=state_hash)
+    StepFactory(run=other, window=0, state=StepState.SUCCEEDED, state_hash=shared)
+    submission_delete(run.submission, actor="ada")
+    assert not store().path(own).exists()
+    assert store().read_json(shared)
+    assert list(Checkpoint.objects.values_list("state_hash", flat=True)) == [shared]
 
 
 def test_what_is_under_way_is_not_deleted() -> None:
