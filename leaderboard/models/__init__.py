@@ -25,6 +25,7 @@ from leaderboard.models.scores import (
 )
 from leaderboard.models.submissions import (
     Checkpoint,
+    DeletedEntry,
     Event,
     Run,
     Step,
@@ -47,6 +48,7 @@ __all__ = [
     "Closing",
     "Corpus",
     "Degradation",
+    "DeletedEntry",
     "Delivery",
     "Edition",
     "EditionUnit",

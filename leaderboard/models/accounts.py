@@ -112,14 +112,13 @@ class AccessToken(AbstractAuthToken):  # type: ignore[misc]
 class IdempotencyKey(models.Model):
     """What a request with an ``Idempotency-Key`` was answered, so that sending it again makes nothing twice.
 
-    ``fingerprint`` is the hash of the method, the address and the body. ``status`` is null while the
-    first request is still being answered.
+    ``fingerprint`` is the hash of the method, the address and the body.
     """
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     key = models.CharField(max_length=255)
     fingerprint = models.CharField(max_length=64)
-    status = models.PositiveSmallIntegerField(null=True)
+    status = models.PositiveSmallIntegerField()
     body = models.JSONField(null=True)
     headers = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)

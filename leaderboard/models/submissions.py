@@ -176,6 +176,13 @@ class Submission(Leased, Faulty):
         return self.name
 
 
+class DeletedEntry(models.Model):
+    """An entry that was handed in and is gone wholly. For a day it counts towards its team's quota."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="deleted_entries")
+    sealed_at = models.DateTimeField(db_index=True)
+
+
 class Trial(Faulty):
     """One phase of a submission's trial run on public sample images, with all that it printed."""
 

@@ -43,7 +43,7 @@ class Quotas:
 
 
 def quotas(team: Team) -> Quotas:
-    """Four queries."""
+    """Five queries."""
     entered = Submission.objects.filter(team=team)
     platform = Run.objects.filter(submission=OuterRef("pk"), state="failed", error_code__in=PLATFORM_FAULTS)
     today = (
@@ -52,6 +52,7 @@ def quotas(team: Team) -> Quotas:
         .exclude(Exists(platform))
         .count()
     )
+    today += team.deleted_entries.filter(sealed_at__gt=timezone.now() - DAY).count()
     live = Run.objects.filter(submission=OuterRef("pk"), state__in=LIVE_RUN)
     active = entered.filter(Q(state__in=CHECKED) | Exists(live)).count()
     # An image that was entered twice is kept once.

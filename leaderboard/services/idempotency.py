@@ -68,7 +68,7 @@ def idempotency_slot(user: User, key: str, fingerprint: str) -> Iterator[Slot]:
         row = rows.first()
         if row is not None and row.fingerprint != fingerprint:
             raise RequestError("idempotency_mismatch")
-        kept = None if row is None or row.status is None else Answer(row.status, row.body, row.headers)
+        kept = None if row is None else Answer(row.status, row.body, row.headers)
         yield Slot(user, key, fingerprint, kept)
 
 

@@ -9,8 +9,20 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from leaderboard.models import Benchmark, Run, Step, Submission, Team, Trial, Upload, User, Visibility
+from leaderboard.models import (
+    Benchmark,
+    DeletedEntry,
+    Run,
+    Step,
+    Submission,
+    Team,
+    Trial,
+    Upload,
+    User,
+    Visibility,
+)
 from leaderboard.queue import wake_workers
+from leaderboard.selectors.quotas import DAY
 from leaderboard.selectors.timelines import newest_edition
 from leaderboard.services.entry_news import tell_accepted, tell_rejected
 from leaderboard.services.moves import FREE, move
@@ -276,6 +288,8 @@ def submission_delete(submission: Submission, *, actor: object) -> bool:
         steps = Step.objects.filter(run__submission=submission).exclude(state_hash="")
         states = set(steps.values_list("state_hash", flat=True))
         if submission.accepted_at is None:
+            if submission.sealed_at and submission.error_code not in PLATFORM_FAULTS:
+                DeletedEntry.objects.create(team=submission.team, sealed_at=submission.sealed_at)
             submission.delete()
         else:
             if submission.state != SubmissionState.WITHDRAWN:
@@ -285,6 +299,11 @@ def submission_delete(submission: Submission, *, actor: object) -> bool:
             upload_delete(upload)
         transaction.on_commit(lambda: entry_free(archive, states))
     return submission.pk is None
+
+
+def deleted_forget() -> int:
+    """Delete the notes of deleted entries that count towards no quota any more; returns how many."""
+    return DeletedEntry.objects.filter(sealed_at__lt=timezone.now() - DAY).delete()[0]
 
 
 def _strip(submission: Submission) -> None:

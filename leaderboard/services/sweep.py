@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from leaderboard.models import Batch, Run, Submission
 from leaderboard.queue import send_wake_up
 from leaderboard.services import idempotency, leases, news, runs, uploads, workers
-from leaderboard.services.submissions import upload_finished
+from leaderboard.services.submissions import deleted_forget, upload_finished
 from protocols.states import CHECKED, BatchState, RunState, SubmissionState
 
 # One message per waiting piece of work is plenty; each worker goes on until nothing is left.
@@ -51,6 +51,7 @@ def sweep() -> Swept:
     deleted = uploads.delete_spent()
     workers.workers_forget()
     idempotency.forget_old_keys()
+    deleted_forget()
     news.tell_met()
     waiting = waiting_count()
     if waiting:

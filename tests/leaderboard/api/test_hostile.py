@@ -230,13 +230,24 @@ def test_no_charset_changes_how_a_body_is_read(client: APIClient, charset: str) 
     assert (answer.status_code, answer.json()["name"]) == (201, "é")
 
 
-LISTS = ["corpora", "generators", "batches", "benchmarks", "submissions", "runs", "events"]
+LISTS = [
+    "corpora",
+    "generators",
+    "batches",
+    "benchmarks",
+    "submissions",
+    "runs",
+    "events",
+    "uploads",
+    "teams",
+]
 FILTERS = {
     "generators": ["corpus", "family", "released_after", "released_before"],
     "batches": ["corpus", "generator", "real_source", "state"],
-    "submissions": ["benchmark", "owner", "name", "state", "mine"],
+    "submissions": ["benchmark", "team", "owner", "name", "state", "mine"],
     "runs": ["submission", "benchmark", "edition", "state"],
     "events": ["submission", "run", "step", "batch"],
+    "uploads": ["finished"],
 }
 TEXTS = [
     "",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from leaderboard.models import Checkpoint, Event, Run, Step, Submission, Trial, Upload
+from leaderboard.models import Checkpoint, DeletedEntry, Event, Run, Step, Submission, Trial, Upload
+from leaderboard.selectors.quotas import quotas
 from leaderboard.services import leases, runs
 from leaderboard.services.submissions import (
     TrialPhase,
@@ -183,6 +186,17 @@ def test_deleting_what_was_never_accepted_leaves_nothing() -> None:
     assert not Submission.objects.exists()
     assert not Upload.objects.exists()
     assert not upload.path.exists()
+
+
+@pytest.mark.parametrize(("fault", "used"), [("archive_labels", 1), ("attempts_exhausted", 0)])
+def test_deleting_gives_no_place_of_the_day_back(fault: str, used: int) -> None:
+    submission = SubmissionFactory(state=SubmissionState.REJECTED, error_code=fault)
+    team = submission.team
+    submission_delete(submission, actor="ada")
+    assert quotas(team).submissions_a_day.used == used
+    DeletedEntry.objects.update(sealed_at=timezone.now() - timedelta(days=2))
+    sweep()
+    assert not DeletedEntry.objects.exists()
 
 
 def test_deleting_an_accepted_entry_keeps_its_runs_and_frees_its_bytes() -> None:
