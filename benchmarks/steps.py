@@ -69,7 +69,7 @@ def measure(base: str, home: Path) -> None:
         work_off("benchmark")
         for seed in range(RUNS):
             submission = submit(benchmark, archive, f"run {seed}", seed=seed)
-            check(submission)
+            accept(submission, worker)
             n_steps = submission.runs.get().steps.count()
             for _ in range(n_steps):
                 claiming = time.time()
@@ -93,10 +93,11 @@ def measure(base: str, home: Path) -> None:
     print(f"  {'the platform, together':<26} {overhead:6.2f} s")
 
 
-def check(submission: Any) -> None:
-    """Check the archive as a worker does, so that what is left are steps alone."""
+def accept(submission: Any, worker: Any) -> None:
+    """Check the archive and try the detector as a worker does, so that what is left are steps alone."""
     from evaluator.lease import held
     from evaluator.submissions import check_submission
+    from evaluator.trials import run_submission_trial
     from leaderboard.models import Submission
     from leaderboard.services import leases
 
@@ -104,6 +105,10 @@ def check(submission: Any) -> None:
     assert claimed == submission, claimed
     with held(claimed) as lease:
         check_submission(claimed, lease)
+    claimed = leases.claim_trial("benchmark")
+    assert claimed == submission, claimed
+    with held(claimed) as lease:
+        run_submission_trial(claimed, lease, worker)
 
 
 def watch(runner: Any) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def upload(tmp_path: Path) -> Callable[[Batch, int], None]:
             for seed in range(first, first + 2 * N):
                 image = file_of(picture(seed), "JPEG", quality=90)
                 file.writestr(f"{'train' if seed % 2 else 'eval'}/{seed}.jpg", image)
-        sent = uploads.upload_create(owner=owner, length=path.stat().st_size)
+        sent = uploads.upload_create(owner=owner, team=None, length=path.stat().st_size)
         with path.open("rb") as data:
             uploads.upload_append(sent, offset=0, stream=data)
         corpora.batch_submit(batch, sent, actor=owner)
