@@ -126,6 +126,11 @@ def test_an_upload_goes_on_after_its_page_was_closed_in_the_middle(
     submission, upload = Submission.objects.get(), Upload.objects.get()
     assert (submission.state, submission.upload) == (SubmissionState.UPLOADING, upload)
     context = page.context
+    # The next piece is on its way as soon as the progress of the last is shown, or a little later.
+    for _ in range(200):
+        if held:
+            break
+        page.wait_for_timeout(50)
     # Or the driver lets it through when the page is closed.
     held[0].abort()
     page.close()
