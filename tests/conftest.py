@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 import hypothesis
@@ -61,7 +61,14 @@ EMPTIED = ("leaderboard_firstcontact", "leaderboard_action")
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         for table in EMPTIED:
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {table}_never_empty")
+    yield
+    # A thread of a live server keeps its connection for a while, and no database goes while one is open.
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
