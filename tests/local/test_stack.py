@@ -66,8 +66,8 @@ def test_serve_brings_everything_up_once_and_takes_it_down_on_a_signal(
         assert any(part in command for command in processes_of(tmp_path).values()), part
     eventually(lambda: " ready." in (tmp_path / "logs" / "worker1.log").read_text())
     assert httpx.get(f"{url}/health/ready").json()["status"] == "ok"
-    # The worker says that it is there, and whichever web process answers knows.
-    alive = 'tidemark_workers{state="alive"} 1.0'
+    # The worker and the checker say that they are there, and whichever web process answers knows.
+    alive = 'tidemark_workers{state="alive"} 2.0'
     eventually(lambda: alive in httpx.get(f"{url}/metrics").text)
     assert all(alive in httpx.get(f"{url}/metrics").text for _ in range(12))
     assert httpx.get(f"{url}/metrics", headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 403

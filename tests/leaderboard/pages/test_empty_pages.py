@@ -23,6 +23,6 @@ def test_pages_without_anything_yet_say_so(client: Client) -> None:
     assert "No generator is published yet." in read(client, "generators", "empty")
     waiting = SubmissionFactory(benchmark=benchmark)
     assert waiting.name in read(client, "detector", waiting.pk)
-    assert "first edition opens" in read(client, "submission", waiting.pk)
+    assert "first edition" in read(client, "submission", waiting.pk)
     client.force_login(UserFactory())
     assert "You have not entered a detector yet." in read(client, "submissions")
