@@ -117,7 +117,7 @@ def follow(page: str, clone: Path, env: dict[str, str], log: Path) -> list[float
             start_new_session=True,
         )
     told = log.read_text()
-    ends = [float(at) for at in re.findall(r"^=== \d+ ([\d.]+)$", told, re.MULTILINE)]
+    ends = [float(at) for at in re.findall(r"=== \d+ ([\d.]+)$", told, re.MULTILINE)]
     assert done.returncode == 0, f"block {len(ends) + 1} failed:\n{told[-3000:]}"
     assert len(ends) == n
     return [round(end - start, 1) for start, end in zip([began, *ends], ends, strict=False)]
