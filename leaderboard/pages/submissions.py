@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from functools import partial
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -57,7 +58,7 @@ def mine(request: HttpRequest) -> HttpResponse:
 def _act(
     request: HttpRequest,
     submission_id: uuid.UUID,
-    action: Callable[[Submission, User], object],
+    action: Callable[..., object],
     done: str,
     *,
     ends: bool = False,
@@ -68,7 +69,7 @@ def _act(
     if not (report.may_end if ends else report.is_trusted):
         raise PermissionDenied("Only its team may do this.")
     try:
-        action(report.submission, request.user)
+        action(report.submission, actor=request.user)
         messages.success(request, done)
     except RequestError as error:
         messages.error(request, error.detail)
@@ -84,7 +85,7 @@ def cancel(request: HttpRequest, submission_id: uuid.UUID) -> HttpResponse:
     return _act(
         request,
         submission_id,
-        lambda submission, user: submission_cancel(submission, actor=user),
+        submission_cancel,
         "Cancelled. A step that is running stops within seconds.",
     )
 
@@ -96,7 +97,7 @@ def retry(request: HttpRequest, submission_id: uuid.UUID) -> HttpResponse:
     return _act(
         request,
         submission_id,
-        lambda submission, user: submission_retry(submission, actor=user),
+        submission_retry,
         "It goes on where it stopped.",
     )
 
@@ -109,7 +110,7 @@ def withdraw(request: HttpRequest, submission_id: uuid.UUID) -> HttpResponse:
     return _act(
         request,
         submission_id,
-        lambda submission, user: submission_withdraw(submission, actor=user, reason=reason),
+        partial(submission_withdraw, reason=reason),
         "Withdrawn. Published scores stay.",
         ends=True,
     )
@@ -122,7 +123,7 @@ def delete(request: HttpRequest, submission_id: uuid.UUID) -> HttpResponse:
     return _act(
         request,
         submission_id,
-        lambda submission, user: submission_delete(submission, actor=user),
+        submission_delete,
         "Deleted.",
         ends=True,
     )

@@ -28,7 +28,7 @@ from leaderboard.models import Step, Submission, Trial, WorkerBeat
 from leaderboard.selectors.desk.workers import WorkerState, worker_state
 from leaderboard.selectors.waiting import ready_queue, trials_in_turn
 from protocols.contract import Phase
-from protocols.states import StepState, SubmissionState
+from protocols.states import CHECKED, StepState, SubmissionState
 
 MEASURED = timedelta(days=30)
 IS_ARRIVAL = ExpressionWrapper(Q(unit__isnull=False), output_field=BooleanField())
@@ -154,7 +154,7 @@ def wait_of(submission: Submission, *, has_run: bool) -> Wait | None:
         return Wait("its image archive")
     if submission.state == SubmissionState.UPLOADING:
         return Wait("the rest of its image archive")
-    if submission.state in (SubmissionState.CHECKING, SubmissionState.TRIAL):
+    if submission.state in CHECKED:
         return _check(submission)
     if submission.state == SubmissionState.ACCEPTED and not has_run:
         return Wait("the benchmark's first edition")
