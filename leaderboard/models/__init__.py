@@ -13,12 +13,14 @@ from leaderboard.models.benchmarks import (
     Unit,
     Window,
 )
+from leaderboard.models.boards import Board, BoardTouch
 from leaderboard.models.corpora import Batch, Corpus, Generator, Image, Split
 from leaderboard.models.notifications import Channel, Delivery, Hears, Subscription
 from leaderboard.models.scores import (
     FirstContact,
     PeriodScore,
     Prediction,
+    RunInfluence,
     RunScore,
     RunTransfer,
     UnitScore,
@@ -27,6 +29,7 @@ from leaderboard.models.submissions import (
     Checkpoint,
     DeletedEntry,
     Event,
+    NullRow,
     Run,
     Step,
     Submission,
@@ -43,6 +46,8 @@ __all__ = [
     "ArtifactKind",
     "Batch",
     "Benchmark",
+    "Board",
+    "BoardTouch",
     "Channel",
     "Checkpoint",
     "Closing",
@@ -60,10 +65,12 @@ __all__ = [
     "Image",
     "Invitation",
     "Membership",
+    "NullRow",
     "PeriodScore",
     "Prediction",
     "Role",
     "Run",
+    "RunInfluence",
     "RunScore",
     "RunTransfer",
     "Split",

@@ -50,6 +50,11 @@ class Benchmark(models.Model):
         default=1337, help_text="Seed of real allocation; others derive from it."
     )
     budgets = models.JSONField(default=default_budgets)
+    shares_scores = models.BooleanField(
+        default=False,
+        help_text="Everybody may download the scores of single images, without their ids. Only for "
+        "evaluation images that no detector is scored on any more: see docs/decisions/0013.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -34,6 +34,14 @@ class Metrics(models.Model):
     recall = models.FloatField(null=True)
     f1 = models.FloatField(null=True)
     tnr = models.FloatField(null=True)
+    tpr_at_fpr_1 = models.FloatField(null=True)
+    tpr_at_fpr_5 = models.FloatField(null=True)
+    equal_error_rate = models.FloatField(null=True)
+    brier = models.FloatField(null=True)
+    calibration_error = models.FloatField(null=True)
+    # The oracle: the threshold that these very images are told apart best with. Shown, never ranked.
+    best_threshold = models.FloatField(null=True)
+    best_balanced_accuracy = models.FloatField(null=True)
     tp = models.PositiveIntegerField()
     tn = models.PositiveIntegerField()
     fp = models.PositiveIntegerField()
@@ -44,11 +52,19 @@ class Metrics(models.Model):
 
 
 class PeriodScore(Metrics):
-    """A run after training on ``window``, on one period (next, past, whole)."""
+    """A run after training on ``window``, on one period (next, past, whole).
+
+    ``past_…``: the period Next judged with the threshold that tells the Past of the same
+    checkpoint apart best; null for the other periods.
+    """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="period_scores")
     window = models.PositiveSmallIntegerField()
     period = models.CharField(max_length=10)
+    past_threshold = models.FloatField(null=True)
+    past_balanced_accuracy = models.FloatField(null=True)
+    past_tnr = models.FloatField(null=True)
+    past_recall = models.FloatField(null=True)
 
     class Meta:
         ordering = ["run", "window", "period"]
@@ -94,10 +110,12 @@ class FirstContact(Metrics):
 
 
 class RunScore(models.Model):
-    """The average over time of one period's AUROC, with a 95 % interval.
+    """The average over time of one period's AUROC, with its 95 % intervals.
 
     ``value`` averages the K-1 forecasts (null until all are there); ``paper_value`` is
-    the paper-compatible mean over all K windows.
+    the paper-compatible mean over all K windows. ``low`` and ``high`` are over images,
+    ``generators_low`` and ``generators_high`` over generators. ``means``: the averages of the
+    other metrics by name, null where one of them is missing.
     """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="scores")
@@ -105,6 +123,9 @@ class RunScore(models.Model):
     value = models.FloatField(null=True)
     low = models.FloatField(null=True)
     high = models.FloatField(null=True)
+    generators_low = models.FloatField(null=True)
+    generators_high = models.FloatField(null=True)
+    means = models.JSONField(default=dict, blank=True)
     paper_value = models.FloatField(null=True)
     n_windows = models.PositiveSmallIntegerField(help_text="Windows that the average is made of.")
 
@@ -122,3 +143,16 @@ class RunTransfer(models.Model):
     forgetting = models.FloatField(null=True, help_text="Above 0: it forgot.")
     backward = models.FloatField(null=True, help_text="Below 0: later training hurt.")
     forward = models.FloatField(null=True, help_text="The next window above chance.")
+
+
+class RunInfluence(models.Model):
+    """What every image adds to a run's headline (``protocols.delong``), for paired tests.
+
+    ``values``: little-endian float32, the images of ``units`` one unit after the other, each in
+    the order of its manifest. Two runs compare where their ``units`` are the same.
+    """
+
+    run = models.OneToOneField(Run, on_delete=models.CASCADE, related_name="influence")
+    units = models.JSONField()
+    values = models.BinaryField()
+    n_pairs = models.PositiveIntegerField(help_text="The smallest class of any set of the average.")

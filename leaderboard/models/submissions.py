@@ -102,6 +102,13 @@ def teams_of(user: Any) -> models.QuerySet[Membership, int]:
     return Membership.objects.filter(user=user).values_list("team_id", flat=True)
 
 
+class NullRow(models.TextChoices):
+    """A row that the server makes itself, for others to be read against; shown, never ranked."""
+
+    CONSTANT = "constant"
+    METADATA = "metadata"
+
+
 class SubmissionQuerySet(models.QuerySet["Submission"]):
     def visible_to(self, user: object) -> SubmissionQuerySet:
         """What ``user`` may see: public entries that were ever accepted, their teams', or all."""
@@ -141,6 +148,7 @@ class Submission(Leased, Faulty):
         null=True, blank=True, help_text="Newest data that pretraining may have seen."
     )
     visibility = models.CharField(max_length=10, choices=Visibility.choices, default=Visibility.PUBLIC)
+    null_row = models.CharField(max_length=10, choices=NullRow.choices, blank=True, editable=False)
     state = models.CharField(max_length=20, choices=choices(SubmissionState), default=SubmissionState.DRAFT)
     seed = models.PositiveIntegerField(default=0)
     upload = models.OneToOneField(
