@@ -39,14 +39,24 @@ class TieGroups:
         return int(self.reals.sum())
 
     @cached_property
+    def fakes_above(self) -> NDArray[np.int64]:
+        """How many fakes score above each distinct score: called fake with it as the threshold."""
+        return self.n_fakes - np.cumsum(self.fakes)
+
+    @cached_property
+    def reals_above(self) -> NDArray[np.int64]:
+        """How many reals score above each distinct score: called fake with it as the threshold."""
+        return self.n_reals - np.cumsum(self.reals)
+
+    @cached_property
     def doubled_reals_below(self) -> NDArray[np.int64]:
         """Twice the number of reals below each score, a tie counting one: exact in integers."""
-        return 2 * np.cumsum(self.reals) - self.reals
+        return 2 * (self.n_reals - self.reals_above) - self.reals
 
     @cached_property
     def doubled_fakes_above(self) -> NDArray[np.int64]:
         """Twice the number of fakes above each score, a tie counting one: exact in integers."""
-        return 2 * self.n_fakes - 2 * np.cumsum(self.fakes) + self.fakes
+        return 2 * self.fakes_above + self.fakes
 
 
 class ScoredImages:

@@ -9,14 +9,16 @@ import sklearn.metrics as sk
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from sklearn.calibration import calibration_curve
 
-from protocols.metrics import evaluate, mean, measure
+from protocols.metrics import OFFICIAL, evaluate, mean, measure
 from protocols.periods import MECHANISMS, window_range
 from protocols.scores import ScoredImages
 from tests.protocols import reference
 
 # Scores of two decimals tie often and meet the threshold; the others hardly ever do.
 score = st.one_of(st.integers(0, 100).map(lambda c: c / 100), st.floats(0, 1))
+COUNTS = ("tp", "tn", "fp", "fn", "n_real_images", "n_fake_images")
 
 
 @st.composite
@@ -38,7 +40,8 @@ def test_every_window_and_mechanism_of_the_official_code() -> None:
     for row in expected["rows"]:
         covered = window_range(period_of[row["mechanism"]], row["window"], 9, paper_compatible=True)
         images = ScoredImages(arrays["generator_id"] > 0, arrays["score"][row["window"]])
-        got = dataclasses.asdict(measure(images.groups(np.isin(unit_window, covered))))
+        metrics = dataclasses.asdict(measure(images.groups(np.isin(unit_window, covered))))
+        got = {name: metrics[name] for name in (*OFFICIAL, *COUNTS)}
         if "error" in row:
             assert (row["mechanism"], row["window"]) == ("past", 0)
             assert got.pop("roc_auc") is None
@@ -67,6 +70,86 @@ def test_scikit_learn_agrees(data: tuple[np.ndarray, np.ndarray]) -> None:
     else:
         assert got.precision is None
     assert {name: getattr(got, name) for name in expected} == pytest.approx(expected, abs=1e-12, rel=0)
+
+
+@given(scored(min_each=1))
+def test_the_operating_points_are_those_of_scikit_learns_curve(data: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, scores = data
+    got = evaluate(labels, scores)
+    fpr, tpr, _ = sk.roc_curve(labels, scores, drop_intermediate=False)
+    assert got.tpr_at_fpr_1 == pytest.approx(tpr[fpr <= 0.01].max(), abs=1e-12)
+    assert got.tpr_at_fpr_5 == pytest.approx(tpr[fpr <= 0.05].max(), abs=1e-12)
+    # FPR - FNR rises along the curve; where straight lines between its points cross 0 is the EER.
+    crossing = np.interp(0, fpr + tpr - 1, fpr)
+    assert got.equal_error_rate == pytest.approx(crossing, abs=1e-12)
+    assert got.best_balanced_accuracy == pytest.approx(((tpr + 1 - fpr) / 2).max(), abs=1e-12)
+
+
+@given(scored(min_each=1))
+def test_the_oracle_is_the_lowest_of_the_best_thresholds(data: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, scores = data
+    got = evaluate(labels, scores)
+    assert got.best_threshold is not None
+    assert evaluate(labels, scores, got.best_threshold).balanced_accuracy == got.best_balanced_accuracy
+    values = np.unique(scores)
+    accuracies = [evaluate(labels, scores, value).balanced_accuracy for value in values]
+    first = int(np.argmax(np.round(accuracies, 12)))
+    assert values[first] <= got.best_threshold
+    if first + 1 < len(values):
+        assert got.best_threshold < values[first + 1]
+        assert got.best_threshold == pytest.approx((values[first] + values[first + 1]) / 2)
+
+
+@given(scored(min_each=1))
+def test_calibration_equals_scikit_learn(data: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, scores = data
+    # Off the edges of the bins, where the two differ.
+    scores = 0.0004 + 0.999 * scores
+    got = evaluate(labels, scores)
+    assert got.brier == pytest.approx(sk.brier_score_loss(labels, scores), abs=1e-12)
+    share, mean_score = calibration_curve(labels, scores, n_bins=15)
+    sizes = np.histogram(scores, np.linspace(0, 1, 16))[0]
+    expected = (sizes[sizes > 0] * np.abs(share - mean_score)).sum() / len(labels)
+    assert got.calibration_error == pytest.approx(expected, abs=1e-12)
+
+
+def test_calibration_by_hand() -> None:
+    # 0.1 and 0.12 share the second of 15 bins, 1 lies in the last one beside 0.95.
+    got = evaluate([1, 0, 1, 0], [0.1, 0.12, 1.0, 0.95])
+    assert got.calibration_error == pytest.approx((abs(0.22 - 1) + abs(1.95 - 1)) / 4)
+    assert got.brier == pytest.approx((0.9**2 + 0.12**2 + 0 + 0.95**2) / 4)
+
+
+def test_scores_that_are_no_probabilities_have_no_calibration() -> None:
+    for outside in (-0.1, 1.1):
+        got = evaluate([1, 0, 1], [0.9, 0.1, outside])
+        assert (got.brier, got.calibration_error) == (None, None)
+        assert got.roc_auc is not None
+        assert got.tpr_at_fpr_1 is not None
+
+
+def test_a_rate_of_false_alarms_is_kept_strictly_and_without_interpolation() -> None:
+    labels = [0] * 100 + [1] * 4
+    # One real in a hundred may be above the threshold, not two.
+    scores = [0.9, 0.8, *[0.1] * 98, 0.95, 0.85, 0.8, 0.2]
+    got = evaluate(labels, scores)
+    assert got.tpr_at_fpr_1 == 2 / 4
+    assert got.tpr_at_fpr_5 == 4 / 4
+    assert evaluate([0] * 99 + [1], [0.9] + [0.1] * 98 + [0.5]).tpr_at_fpr_1 == 0, "1 of 99 is too many"
+
+
+def test_equal_errors_of_scores_that_are_all_equal_are_a_half() -> None:
+    constant = evaluate([1, 0, 0], [0.3, 0.3, 0.3])
+    assert constant.equal_error_rate == 0.5
+    assert (constant.best_threshold, constant.best_balanced_accuracy) == (0.3, 0.5)
+    assert constant.tpr_at_fpr_5 == 0
+    perfect = evaluate([1, 0, 0], [0.9, 0.3, 0.3])
+    assert (perfect.equal_error_rate, perfect.best_threshold) == (0, pytest.approx(0.6))
+
+
+def test_neighbouring_numbers_have_a_threshold_between_them() -> None:
+    got = evaluate([1, 0], [np.nextafter(0.5, 1), 0.5])
+    assert (got.best_threshold, got.best_balanced_accuracy) == (0.5, 1)
 
 
 @given(scored(min_each=1))
@@ -121,10 +204,15 @@ def test_undefined_is_none_and_never_zero() -> None:
     assert (reals.roc_auc, reals.average_precision, reals.balanced_accuracy) == (None, None, None)
     assert (reals.precision, reals.recall, reals.f1) == (None, None, None)
     assert (reals.accuracy, reals.tnr) == (1, 1)
+    assert (reals.tpr_at_fpr_1, reals.tpr_at_fpr_5, reals.equal_error_rate) == (None, None, None)
+    assert (reals.best_threshold, reals.best_balanced_accuracy) == (None, None)
+    assert reals.brier == pytest.approx((0.01 + 0.04) / 2)
+    assert reals.calibration_error == pytest.approx(0.15)
 
     fakes = evaluate([1, 1], [0.1, 0.9])
     assert (fakes.roc_auc, fakes.tnr, fakes.balanced_accuracy) == (None, None, None)
     assert (fakes.recall, fakes.precision, fakes.average_precision) == (0.5, 1, 1)
+    assert (fakes.tpr_at_fpr_1, fakes.equal_error_rate, fakes.best_threshold) == (None, None, None)
 
     # All called real: F1 is a true 0, precision is undefined.
     timid = evaluate([1, 0], [0.2, 0.1])

@@ -73,6 +73,9 @@ def test_units_and_periods_equal_scikit_learn(edition: Edition, run: Run) -> Non
             row = UnitScore.objects.get(run=run, window=k, unit=unit)
             assert (row.roc_auc, row.average_precision) == pytest.approx(expected(scores, [unit]), abs=1e-12)
             assert row.tp + row.fn == row.tn + row.fp == 20
+            assert row.brier == pytest.approx(np.mean((scores[unit] - np.repeat([1, 0], 20)) ** 2))
+            assert row.best_balanced_accuracy >= row.balanced_accuracy
+            assert None not in (row.tpr_at_fpr_1, row.equal_error_rate, row.calibration_error)
         for period, units in {
             "next": covered(edition, k + 1, k + 1),
             "past": covered(edition, 0, k),
