@@ -23,6 +23,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,7 +41,7 @@ class Auroc:
     """
 
     value: float
-    contributions: NDArray[np.float64]
+    contributions: NDArray[np.floating[Any]]
     n_pairs: int
 
     @property
@@ -99,7 +100,7 @@ def weighted_mean(estimates: Sequence[Auroc], weights: Sequence[float] | None = 
     total = math.fsum(given)
     if len(given) != len(estimates) or not total > 0 or min(given) < 0:
         raise ValueError(f"{len(estimates)} estimates need as many weights ≥ 0 with a positive sum")
-    contributions = np.zeros_like(estimates[0].contributions)
+    contributions = np.zeros(estimates[0].contributions.shape)
     for weight, estimate in zip(given, estimates, strict=True):
         contributions += (weight / total) * estimate.contributions
     return Auroc(
