@@ -143,4 +143,4 @@ class GeneratorResults(APIView):
         generator = find_generator(corpus, slug, request.user)
         if generator is None:
             raise Http404
-        return Response(GeneratorResultsOutput(generator_report(generator, request.user)).data)
+        return Response(GeneratorResultsOutput(generator_report(generator)).data)

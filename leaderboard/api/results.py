@@ -7,14 +7,16 @@ from typing import Any
 
 from django.http import Http404
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from leaderboard.models import NullRow
 from leaderboard.models.base import choices
 from leaderboard.selectors import boards, detectors, visible
+from leaderboard.selectors.views import PRETRAINING, TRACKS, View
 from protocols.contract import Phase
 from protocols.horizon import Outcome
 from protocols.states import RunState, StepState
@@ -31,7 +33,7 @@ class EstimateOutput(serializers.Serializer[Any]):
 
 
 class AverageOutput(serializers.Serializer[Any]):
-    """A period's AUROC, averaged over the ``n_windows`` steps that have a next window."""
+    """A period's AUROC, averaged over the steps that have a next window."""
 
     value = serializers.FloatField(source="estimate.value", allow_null=True)
     low = serializers.FloatField(source="estimate.low", allow_null=True)
@@ -39,7 +41,10 @@ class AverageOutput(serializers.Serializer[Any]):
     paper_value = serializers.FloatField(
         allow_null=True, help_text="The paper-compatible mean over all windows, the last one included."
     )
-    n_windows = serializers.IntegerField()
+    generators_low = serializers.FloatField(
+        source="generators.low", allow_null=True, help_text="95 %, over generators."
+    )
+    generators_high = serializers.FloatField(source="generators.high", allow_null=True)
 
 
 class TimelineGeneratorOutput(serializers.Serializer[Any]):
@@ -74,26 +79,46 @@ class TimelineOutput(serializers.Serializer[Any]):
 
 
 class EntryOutput(serializers.Serializer[Any]):
-    """A detector with its best run on the edition that is shown. Ranks count public entries only."""
+    """A detector on the edition that is shown: means over its seeds. Ranks count public entries only."""
 
     detector = serializers.UUIDField(source="submission_id")
     name = serializers.CharField()
-    owner = serializers.CharField()
+    team = serializers.CharField()
+    null_row = serializers.ChoiceField(
+        choices=NullRow.choices,
+        allow_blank=True,
+        help_text="A row that the server makes itself; never ranked.",
+    )
+    track = serializers.ChoiceField(choices=[(track, track) for track in TRACKS])
+    declared_cutoff = serializers.DateField(allow_null=True)
     is_private = serializers.BooleanField()
     is_withdrawn = serializers.BooleanField(help_text="Its team took it back; its published scores stay.")
-    run = serializers.IntegerField(source="run_id", allow_null=True)
-    run_state = serializers.ChoiceField(choices=choices(RunState), allow_null=True)
-    seed = serializers.IntegerField(allow_null=True)
-    n_seeds = serializers.IntegerField(help_text="Of how many seeds this run is the best.")
+    run = serializers.IntegerField(source="run_id", help_text="The run of the lowest seed.")
+    run_state = serializers.ChoiceField(choices=choices(RunState))
+    seeds = serializers.ListField(
+        child=serializers.IntegerField(), help_text="Those that have been through all windows."
+    )
+    spread = serializers.ListField(
+        child=serializers.FloatField(),
+        allow_null=True,
+        help_text="The lowest and the highest headline of several seeds.",
+    )
     finished_at = serializers.DateTimeField(allow_null=True)
-    rank = serializers.IntegerField(allow_null=True)
+    rank = serializers.IntegerField(
+        allow_null=True, help_text="Shared by what a paired test can't tell apart."
+    )
     rank_best = serializers.IntegerField(
         allow_null=True, help_text="The best rank that the intervals leave open."
     )
     rank_worst = serializers.IntegerField(allow_null=True)
+    n_windows = serializers.IntegerField(help_text="How many windows the averages are over.")
     next = AverageOutput(help_text="On the window after the last one trained on: the headline.")
     past = AverageOutput(help_text="On all windows trained on.")
     whole = AverageOutput(help_text="On past and next together.")
+    means = serializers.DictField(
+        child=serializers.FloatField(allow_null=True),
+        help_text="The other metrics of next, averaged over time, by name.",
+    )
 
 
 class KeptOutput(serializers.Serializer[Any]):
@@ -105,16 +130,37 @@ class KeptOutput(serializers.Serializer[Any]):
     backward_rank = serializers.IntegerField(allow_null=True)
 
 
+class FocusOutput(serializers.Serializer[Any]):
+    """The mean of the first contacts that a family or `prospective` asks for, and of how many."""
+
+    value = serializers.FloatField(allow_null=True)
+    n = serializers.IntegerField()
+
+
 class BoardRowOutput(serializers.Serializer[Any]):
     entry = EntryOutput()
     kept = KeptOutput()
     windows = EstimateOutput(many=True, help_text="Next AUROC on windows 1, 2, … of the timeline.")
-    cost_s = serializers.FloatField(
-        source="steps.cost_s", allow_null=True, help_text="Seconds in containers, with earlier editions."
+    window_ranks = serializers.ListField(
+        child=serializers.IntegerField(allow_null=True), help_text="The rank by each of `windows` alone."
     )
-    progress = serializers.FloatField(source="steps.progress", help_text=FRACTION)
-    n_done = serializers.IntegerField(source="steps.n_done", help_text="Steps that have succeeded.")
-    n_steps = serializers.IntegerField(source="steps.n_steps")
+    cost_s = serializers.FloatField(
+        allow_null=True, help_text="Seconds in containers, with earlier editions."
+    )
+    focus = FocusOutput(allow_null=True)
+
+
+class LiveRowOutput(serializers.Serializer[Any]):
+    """A run that is under way."""
+
+    detector = serializers.UUIDField(source="submission_id")
+    name = serializers.CharField()
+    team = serializers.CharField()
+    run = serializers.IntegerField(source="run_id")
+    run_state = serializers.ChoiceField(choices=choices(RunState))
+    progress = serializers.FloatField(help_text=FRACTION)
+    n_done = serializers.IntegerField(help_text="Steps that have succeeded.")
+    n_steps = serializers.IntegerField()
 
 
 class BenchmarkNumbers(serializers.Serializer[Any]):
@@ -131,13 +177,30 @@ class ComingOutput(serializers.Serializer[Any]):
     n_runs = serializers.IntegerField()
 
 
-class LeaderboardOutput(BenchmarkNumbers):
+class ShownOutput(serializers.Serializer[Any]):
+    """Which board this is. ``asof=`` with the digest shows it again, for good."""
+
+    edition = serializers.IntegerField()
+    at = serializers.DateTimeField(help_text="Since when it is, or was, the board.")
+    digest = serializers.CharField()
+    is_present = serializers.BooleanField()
+
+
+class PagedNumbers(BenchmarkNumbers):
+    shown = ShownOutput(allow_null=True, help_text="Null before the first edition.")
+    page = serializers.IntegerField(source="view.page")
+    n_pages = serializers.IntegerField()
+    n_rows = serializers.IntegerField(help_text="Rows that the filters leave, on all pages.")
+
+
+class LeaderboardOutput(PagedNumbers):
     coming = ComingOutput(allow_null=True, help_text="A newer edition that is being computed.")
     n_stale = serializers.IntegerField(
         help_text="Runs that are being scored anew since a generator was withdrawn or re-dated."
     )
-    rows = BoardRowOutput(many=True, help_text="Best first; without a headline value last.")
-    live = BoardRowOutput(many=True, help_text="Detectors whose results are still to come.")
+    rows = BoardRowOutput(many=True, help_text="In the order asked for; without a value last.")
+    own = BoardRowOutput(many=True, help_text="Private entries that you may see, unranked.")
+    live = LiveRowOutput(many=True, help_text="Detectors whose results are still to come.")
 
 
 class ContactOutput(EstimateOutput):
@@ -150,9 +213,10 @@ class ContactOutput(EstimateOutput):
 class ContactRowOutput(serializers.Serializer[Any]):
     entry = EntryOutput()
     cells = ContactOutput(many=True, help_text="In the order of `generators`.")
+    focus = FocusOutput(allow_null=True)
 
 
-class FirstContactMapOutput(BenchmarkNumbers):
+class FirstContactMapOutput(PagedNumbers):
     generators = TimelineGeneratorOutput(many=True)
     without = TimelineGeneratorOutput(
         many=True, help_text="The first window, which every detector is trained on from the start."
@@ -275,20 +339,41 @@ class DetectorOutput(serializers.Serializer[Any]):
     costs = StepCostOutput(many=True)
 
 
+VIEW = [
+    OpenApiParameter("sort", str, description="A column, with `-` before it for highest first."),
+    OpenApiParameter("q", str, description="Words in the name of the detector or of its team."),
+    OpenApiParameter("track", str, enum=TRACKS),
+    OpenApiParameter("pretraining", str, enum=PRETRAINING, description="What is declared of it."),
+    OpenApiParameter("family", str, description="A family of generators: rows get their mean first contact."),
+    OpenApiParameter("prospective", bool, description="Look at prospective first contacts alone."),
+    OpenApiParameter("seeds", int, description="The fewest seeds."),
+    OpenApiParameter("page", int, description=f"Of {boards.PAGE_ROWS} rows."),
+    OpenApiParameter(
+        "asof", str, description="A date, a moment, `edition-N` or the first digits of a board's digest."
+    ),
+]
+
+
 class LeaderboardView(APIView):
-    @extend_schema(responses=LeaderboardOutput, operation_id="leaderboard")
+    @extend_schema(responses=LeaderboardOutput, parameters=VIEW, operation_id="leaderboard")
     def get(self, request: Request, slug: str) -> Response:
-        """The leaderboard on the newest edition: averages over time, ranks, every Next window, cost."""
+        """A page of the leaderboard: averages over time, ranks, every Next window, cost."""
         benchmark = get_object_or_404(visible.benchmarks(), slug=slug)
-        return Response(LeaderboardOutput(boards.leaderboard(benchmark, request.user)).data)
+        board = boards.leaderboard(benchmark, request.user, View.of(request.query_params))
+        if board.shown is None and board.view.asof:
+            raise Http404
+        return Response(LeaderboardOutput(board).data)
 
 
 class FirstContactView(APIView):
-    @extend_schema(responses=FirstContactMapOutput, operation_id="first_contact")
+    @extend_schema(responses=FirstContactMapOutput, parameters=VIEW, operation_id="first_contact")
     def get(self, request: Request, slug: str) -> Response:
-        """Every detector's AUROC on every generator before it could learn from it."""
+        """Every detector's AUROC on every generator before it could learn from it, by pages."""
         benchmark = get_object_or_404(visible.benchmarks(), slug=slug)
-        return Response(FirstContactMapOutput(boards.first_contact(benchmark, request.user)).data)
+        contact = boards.first_contact(benchmark, View.of(request.query_params))
+        if contact.shown is None and contact.view.asof:
+            raise Http404
+        return Response(FirstContactMapOutput(contact).data)
 
 
 class DetectorView(APIView):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
@@ -13,9 +13,11 @@ from leaderboard.pages import sorting
 from leaderboard.pages.requests import HtmxRequest
 from leaderboard.selectors import boards
 from leaderboard.selectors.arrivals import latest_arrivals
+from leaderboard.selectors.views import View
 
 # The axis of the intervals begins at chance, or at the next tenth below the lowest bound.
 AXIS_FLOOR = 0.5
+NO_SUCH_BOARD = "This benchmark had no such board: name a day, edition-N or the digits of a board."
 
 
 def _benchmark(slug: str) -> Benchmark:
@@ -31,7 +33,7 @@ def axis_floor(lows: list[float | None]) -> float:
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     summaries = boards.benchmark_summaries(request.user)
-    lows = [leader.estimate.low for summary in summaries for leader in summary.leaders]
+    lows = [row.entry.next.estimate.low for summary in summaries for row in summary.leaders]
     latest = latest_arrivals([summary.benchmark for summary in summaries])
     return render(
         request,
@@ -47,25 +49,25 @@ def home(request: HttpRequest) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def leaderboard(request: HtmxRequest, slug: str) -> HttpResponse:
     """The whole page, or just the board when htmx asks."""
-    board = boards.leaderboard(_benchmark(slug), request.user)
+    view = View.of(request.GET)
+    board = boards.leaderboard(_benchmark(slug), request.user, view)
+    if board.shown is None and view.asof:
+        raise Http404(NO_SUCH_BOARD)
     forecasts = board.timeline.forecasts if board.timeline else ()
-    asked, is_continual = request.GET.get("sort", sorting.DEFAULT), board.is_continual
-    order = sorting.known_order(asked, len(forecasts), is_continual=is_continual)
-    headers = sorting.columns(order, len(forecasts), is_continual=is_continual)
+    headers = sorting.columns(view, board.order, len(forecasts))
     lows = [
         average.estimate.low
-        for row in board.rows
+        for row in (*board.rows, *board.own)
         for average in (row.entry.next, row.entry.past, row.entry.whole)
     ]
     context = {
         "board": board,
+        "view": view,
         "benchmark": board.benchmark,
-        "rows": sorting.sort_rows(board.rows, order, len(forecasts)),
-        "order": order,
         "headers": headers,
         "forecasts": [
-            {"window": window, "key": f"w{window.index}", "column": headers[f"w{window.index}"]}
-            for window in forecasts
+            {"window": window, "column": headers[f"w{position + 1}"]}
+            for position, window in enumerate(forecasts)
         ],
         "floor": axis_floor(lows),
     }
@@ -75,10 +77,13 @@ def leaderboard(request: HtmxRequest, slug: str) -> HttpResponse:
 
 @require_safe
 def first_contact(request: HttpRequest, slug: str) -> HttpResponse:
-    contact = boards.first_contact(_benchmark(slug), request.user)
+    view = View.of(request.GET)
+    contact = boards.first_contact(_benchmark(slug), view)
+    if contact.shown is None and view.asof:
+        raise Http404(NO_SUCH_BOARD)
     figure = first_contact_figure(contact) if contact.rows and contact.generators else None
     return render(
         request,
         "board/first_contact.html",
-        {"contact": contact, "benchmark": contact.benchmark, "figure": figure},
+        {"contact": contact, "view": view, "benchmark": contact.benchmark, "figure": figure},
     )

@@ -38,7 +38,7 @@ def _generator(request: HttpRequest, corpus: str, slug: str) -> Generator:
 @vary_on_headers("HX-Request")
 def generator(request: HtmxRequest, corpus: str, slug: str) -> HttpResponse:
     """The whole page, or just the rankings while first contacts come in."""
-    report = generator_report(_generator(request, corpus, slug), request.user)
+    report = generator_report(_generator(request, corpus, slug))
     template = "generators/_rankings.html" if request.htmx else "generators/generator.html"
     return render(
         request,

@@ -6,14 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from statistics import median
 
-from django.db.models import Count, Min, Q
+from django.db.models import Aggregate, Count, Exists, FloatField, Max, Min, OuterRef, Q, QuerySet
 
-from leaderboard.models import Benchmark, FirstContact, Generator, Step
-from leaderboard.selectors.contacts import contacts_of
-from leaderboard.selectors.entries import entries
-from leaderboard.selectors.timelines import newest_edition, shown_edition, timeline
+from leaderboard.models import Benchmark, FirstContact, Generator, Step, Submission
+from leaderboard.selectors.timelines import newest_edition, timeline
 from protocols.states import LIVE_STEP, BatchState
 
 
@@ -108,40 +105,54 @@ def places_of(benchmark: Benchmark) -> dict[str, Place]:
     return {g.slug: Place(g.window, g.is_open) for g in timeline(edition).generators if g.window is not None}
 
 
+class Median(Aggregate):
+    function = "percentile_cont"
+    template = "%(function)s(0.5) WITHIN GROUP (ORDER BY %(expressions)s)"
+    output_field = FloatField()
+
+
 def met_by_generator(benchmark: Benchmark, generators: Sequence[Generator]) -> dict[int, Met]:
-    """How the public detectors of a benchmark have met each of these generators (six queries)."""
-    edition = shown_edition(benchmark)
-    if edition is None or not generators:
-        return {}
+    """How the public detectors of a benchmark have met each of these generators (two queries).
+
+    A detector with several seeds counts once, with its lowest.
+    """
     ids = [generator.pk for generator in generators]
-    found = [entry for entry in entries(edition, None) if not entry.is_private]
-    rows: dict[int, list[FirstContact]] = defaultdict(list)
-    for row in contacts_of(found, ids).values():
-        rows[row.generator_id].append(row)
-    coming = _coming(benchmark, ids, [entry.submission_id for entry in found])
-    return {generator_id: _met(rows[generator_id], coming[generator_id]) for generator_id in ids}
-
-
-def _met(rows: Sequence[FirstContact], n_coming: int) -> Met:
-    known = [row.roc_auc for row in rows if row.roc_auc is not None]
-    return Met(
-        n_met=len(rows),
-        n_prospective=sum(row.prospective for row in rows),
-        n_coming=n_coming,
-        best=max(known, default=None),
-        median=median(known) if known else None,
-        last_at=max((row.at for row in rows), default=None),
+    public = Submission.objects.visible_to(None).entered().filter(benchmark=benchmark, null_row="")
+    lower = FirstContact.objects.filter(
+        submission=OuterRef("submission"), generator=OuterRef("generator"), seed__lt=OuterRef("seed")
     )
+    rows = (
+        FirstContact.objects.filter(~Exists(lower), generator__in=ids, submission__in=public)
+        .order_by()
+        .values_list("generator")
+        .annotate(
+            n_met=Count("pk"),
+            n_prospective=Count("pk", filter=Q(prospective=True)),
+            best=Max("roc_auc"),
+            median=Median("roc_auc"),
+            last_at=Max("at"),
+        )
+    )
+    met = {pk: numbers for pk, *numbers in rows}
+    coming = _coming(benchmark, ids, public)
+    none = (0, 0, None, None, None)
+    result = {}
+    for pk in ids:
+        n_met, n_prospective, best, median, last_at = met.get(pk, none)
+        result[pk] = Met(n_met, n_prospective, coming[pk], best, median, last_at)
+    return result
 
 
-def _coming(benchmark: Benchmark, generator_ids: list[int], submissions: Iterable[object]) -> dict[int, int]:
+def _coming(
+    benchmark: Benchmark, generator_ids: list[int], submissions: QuerySet[Submission]
+) -> dict[int, int]:
     """How many detectors are still to meet each generator."""
     counts: dict[int, int] = defaultdict(int)
     counts.update(
         Step.objects.filter(
             unit__benchmark=benchmark,
             unit__generator__in=generator_ids,
-            run__submission__in=list(submissions),
+            run__submission__in=submissions,
             state__in=LIVE_STEP,
         )
         .order_by()

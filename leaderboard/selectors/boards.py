@@ -1,52 +1,93 @@
-"""Leaderboards: the detectors of a benchmark by what they do on the next generators."""
+"""Leaderboards and heat maps of first contact, as a view of a board asks for them."""
 
 from __future__ import annotations
 
+import uuid
 from collections import defaultdict
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from django.db.models import Count, Q
+import numpy as np
+from django.db.models import Avg, Count, Exists, OuterRef, Q
+from numpy.typing import NDArray
 
-from leaderboard.models import (
-    Benchmark,
-    Edition,
-    FirstContact,
-    PeriodScore,
-    Run,
-    RunScore,
-    Submission,
-    TrainingMode,
-)
-from leaderboard.selectors.contacts import contacts_of
-from leaderboard.selectors.entries import Entry, entries
-from leaderboard.selectors.estimates import Estimate, auroc
-from leaderboard.selectors.kept import Kept, kept_by_run
-from leaderboard.selectors.steps import RunSteps, steps_of_runs
-from leaderboard.selectors.timelines import (
-    SHOWN_EDITION,
-    Timeline,
-    TimelineGenerator,
-    newest_edition,
-    shown_edition,
-    timeline,
-)
+from leaderboard.board import MEANS, Floats, Snapshot
+from leaderboard.models import Benchmark, Edition, Run, RunScore, Submission, TrainingMode, Visibility
+from leaderboard.selectors.entries import Entry, entry_of
+from leaderboard.selectors.estimates import Estimate
+from leaderboard.selectors.snapshots import Shown, shown_board
+from leaderboard.selectors.standings import standings, timelines_of
+from leaderboard.selectors.timelines import Timeline, TimelineGenerator
+from leaderboard.selectors.views import HEADLINE, View
 from protocols.periods import Period
-from protocols.states import LIVE_RUN
+from protocols.states import LIVE_RUN, RunState, StepState
 
 N_LEADERS = 3
+PAGE_ROWS = 50
+# So many of those that are under way, and of the reader's own private entries, are listed.
+MOST_LIVE = 50
+MOST_OWN = 50
+
+# The columns that a board sorts by, beside the forecasts w1, w2, …: the table's name of each.
+SORTABLE = {
+    "next": "next",
+    "past": "past",
+    "whole": "whole",
+    "cost": "cost_s",
+    "seeds": "seeds",
+    "focus": "focus",
+    "forgetting": "forgetting",
+    "backward": "backward",
+    **{name: name for name in MEANS},
+}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a detector keeps while it goes on learning, with ranks: less forgetting, more transfer."""
+
+    forgetting: float | None = None
+    forgetting_rank: int | None = None
+    backward: float | None = None
+    backward_rank: int | None = None
+
+
+@dataclass(frozen=True)
+class Focus:
+    """The mean of the first contacts with the generators that a view looks at, and of how many it is."""
+
+    value: float | None
+    n: int
 
 
 @dataclass(frozen=True)
 class BoardRow:
-    """``windows``: the Next AUROC on each of the timeline's ``forecasts``.
+    """``windows``: the Next AUROC on each of the timeline's ``forecasts``, with the rank by it alone.
 
-    ``kept`` is there on benchmarks with continual training alone.
+    ``kept`` is there on benchmarks with continual training alone, ``focus`` where the view has one.
     """
 
     entry: Entry
     windows: tuple[Estimate, ...]
-    steps: RunSteps
+    window_ranks: tuple[int | None, ...]
+    cost_s: float | None
     kept: Kept = field(default_factory=Kept)
+    focus: Focus | None = None
+
+
+@dataclass(frozen=True)
+class LiveRow:
+    """A run that is under way. ``progress``: share done, 0 to 1."""
+
+    submission_id: uuid.UUID
+    name: str
+    team: str
+    run_id: int
+    run_state: RunState
+    progress: float
+    n_done: int
+    n_steps: int
 
 
 @dataclass(frozen=True)
@@ -60,21 +101,38 @@ class Coming:
 
 @dataclass(frozen=True)
 class Board:
-    """``rows`` is sorted best first; ``live`` holds the detectors whose results are still to come.
+    """One page of a board. ``rows`` is sorted as the view asks; ``own`` are private entries that the
+    reader may see, unranked; ``live`` are runs whose results are still to come.
 
-    ``n_stale``: how many runs are being scored anew since a generator was withdrawn or re-dated.
+    ``n_rows``: how many the filters leave, ``n_all``: how many stand on the board. ``n_stale``: how
+    many runs are being scored anew since a generator was withdrawn or re-dated. ``shown`` is ``None``
+    where there is no such board.
     """
 
     benchmark: Benchmark
-    timeline: Timeline | None
+    view: View
+    shown: Shown | None = None
+    order: str = HEADLINE
     rows: tuple[BoardRow, ...] = ()
-    live: tuple[BoardRow, ...] = ()
+    n_rows: int = 0
+    n_all: int = 0
+    families: tuple[str, ...] = ()
+    own: tuple[BoardRow, ...] = ()
+    live: tuple[LiveRow, ...] = ()
     coming: Coming | None = None
     n_stale: int = 0
 
     @property
+    def timeline(self) -> Timeline | None:
+        return self.shown.snapshot.timeline if self.shown else None
+
+    @property
     def is_continual(self) -> bool:
         return self.benchmark.training_mode == TrainingMode.CONTINUAL
+
+    @property
+    def n_pages(self) -> int:
+        return max(1, -(-self.n_rows // PAGE_ROWS))
 
 
 @dataclass(frozen=True)
@@ -94,6 +152,7 @@ class ContactRow:
 
     entry: Entry
     cells: tuple[Contact, ...]
+    focus: Focus | None = None
 
 
 @dataclass(frozen=True)
@@ -101,54 +160,248 @@ class ContactMap:
     """Detectors × ``generators`` in release order; those ``without`` one were trained on from the start."""
 
     benchmark: Benchmark
-    timeline: Timeline | None
+    view: View
+    shown: Shown | None = None
     generators: tuple[TimelineGenerator, ...] = ()
     without: tuple[TimelineGenerator, ...] = ()
     rows: tuple[ContactRow, ...] = ()
+    n_rows: int = 0
+    families: tuple[str, ...] = ()
 
+    @property
+    def timeline(self) -> Timeline | None:
+        return self.shown.snapshot.timelines.contacts if self.shown else None
 
-@dataclass(frozen=True)
-class Leader:
-    submission_id: object
-    name: str
-    owner: str
-    estimate: Estimate
+    @property
+    def n_pages(self) -> int:
+        return max(1, -(-self.n_rows // PAGE_ROWS))
 
 
 @dataclass(frozen=True)
 class BenchmarkSummary:
+    """A benchmark with the detectors that lead its present board."""
+
     benchmark: Benchmark
+    shown: Shown | None
     n_entries: int
-    leaders: tuple[Leader, ...] = field(default=())
+    leaders: tuple[BoardRow, ...] = ()
 
 
-def leaderboard(benchmark: Benchmark, user: object) -> Board:
-    """The board on the edition that is shown, with what ``user`` may see. A constant number of queries."""
-    edition = shown_edition(benchmark)
-    if edition is None:
-        return Board(benchmark, None)
-    line = timeline(edition)
-    found = entries(edition, user)
-    run_ids = [entry.run_id for entry in found if entry.run_id is not None]
-    steps = steps_of_runs(run_ids)
-    kept = kept_by_run(found) if benchmark.training_mode == TrainingMode.CONTINUAL else {}
-    next_at: dict[int, dict[int, Estimate]] = defaultdict(dict)
-    for score in PeriodScore.objects.filter(run__in=run_ids, period=Period.NEXT):
-        next_at[score.run_id][score.window] = auroc(score)
-
-    def row(entry: Entry) -> BoardRow:
-        run_id = entry.run_id or 0
-        scores = next_at.get(run_id, {})
-        windows = tuple(scores.get(window.index - 1, Estimate()) for window in line.forecasts)
-        return BoardRow(entry, windows, steps.get(run_id, RunSteps()), kept.get(run_id, Kept()))
-
+def leaderboard(benchmark: Benchmark, user: object, view: View | None = None) -> Board:
+    """A page of the board, with what ``user`` may see besides. A constant number of queries."""
+    view = view or View()
+    shown = shown_board(benchmark, view.asof)
+    if shown is None:
+        return Board(benchmark, view)
+    board = shown.snapshot
+    order = known_order(view, len(board.timeline.forecasts), is_continual=_is_continual(benchmark))
+    kept = selected(board, view)
+    positions = ordered(board, view, order, kept)
+    first = (view.page - 1) * PAGE_ROWS
+    page = positions[first : first + PAGE_ROWS]
+    edition = benchmark.editions.filter(number=shown.edition).first() if shown.is_present else None
     return Board(
         benchmark,
-        line,
-        rows=tuple(row(entry) for entry in found if entry.is_scored or not entry.is_live),
-        live=tuple(row(entry) for entry in found if entry.is_live and not entry.is_scored),
-        coming=_coming(benchmark, edition),
-        n_stale=Run.objects.filter(edition=edition, stale_since__isnull=False).count(),
+        view,
+        shown=shown,
+        order=order,
+        rows=board_rows(board, page, view),
+        n_rows=len(positions),
+        n_all=len(board),
+        families=families_of(board),
+        own=own_rows(edition, user) if edition else (),
+        live=_live(benchmark, edition, user) if edition else (),
+        coming=_coming(benchmark, edition) if edition else None,
+        n_stale=Run.objects.filter(edition=edition, stale_since__isnull=False).count() if edition else 0,
+    )
+
+
+def _is_continual(benchmark: Benchmark) -> bool:
+    return benchmark.training_mode == TrainingMode.CONTINUAL
+
+
+def known_order(view: View, n_forecasts: int, *, is_continual: bool = False) -> str:
+    """The order of a view, if the board has such a column, or else its natural one."""
+    natural = "-focus" if view.is_focused else HEADLINE
+    column = view.sort.removeprefix("-")
+    known = {"name", *SORTABLE, *(f"w{k + 1}" for k in range(n_forecasts))}
+    if not is_continual:
+        known -= {"forgetting", "backward"}
+    if not view.is_focused:
+        known -= {"focus"}
+    return view.sort if column in known else natural
+
+
+def selected(board: Snapshot, view: View) -> NDArray[np.bool_]:
+    """Which rows a view's filters leave [rows]. Null rows stay whatever is asked of detectors."""
+    is_null = board.texts("null_row") != ""
+    keep = np.ones(len(board), dtype=bool)
+    if view.track:
+        keep &= board.texts("track") == view.track
+    if view.pretraining:
+        keep &= _pretraining(board, view.pretraining)
+    if view.seeds > 1:
+        keep &= n_seeds(board) >= view.seeds
+    keep |= is_null
+    if view.q:
+        words = view.q.casefold()
+        names, teams = board.texts("name"), board.texts("team")
+        keep &= np.array(
+            [words in n.casefold() or words in t.casefold() for n, t in zip(names, teams, strict=True)],
+            dtype=bool,
+        )
+    if view.prospective:
+        keep &= (board.matrix("prospective") == 1).any(axis=1)
+    return keep
+
+
+def _pretraining(board: Snapshot, asked: str) -> NDArray[np.bool_]:
+    cutoffs = board.table["declared_cutoff"].to_numpy()
+    declared: NDArray[np.bool_] = ~np.isnat(cutoffs)
+    if asked == "undeclared":
+        return ~declared
+    forecasts = board.timeline.forecasts
+    if asked == "before" and forecasts:
+        declared &= cutoffs < np.datetime64(forecasts[0].released_from)
+    return declared
+
+
+def n_seeds(board: Snapshot) -> Floats:
+    counts: Floats = board.table["seeds"].combine_chunks().value_lengths().to_numpy(zero_copy_only=False)
+    return counts
+
+
+def ordered(board: Snapshot, view: View, order: str, keep: NDArray[np.bool_]) -> list[int]:
+    """The positions of the rows that are kept, in ``order``; those without a value come last either way."""
+    column, descends = order.removeprefix("-"), order.startswith("-")
+    if column == "name":
+        names = board.texts("name").tolist()
+        positions = sorted(np.flatnonzero(keep).tolist(), key=lambda i: names[i].casefold())
+        return positions[::-1] if descends else positions
+    values = _values(board, view, column)
+    known = np.flatnonzero(keep & ~np.isnan(values))
+    # The table is in the order of the ranking, and a stable sort keeps it among equals.
+    sorting = np.argsort(-values[known] if descends else values[known], kind="stable")
+    missing = np.flatnonzero(keep & np.isnan(values))
+    return [*known[sorting].tolist(), *missing.tolist()]
+
+
+def _values(board: Snapshot, view: View, column: str) -> Floats:
+    if column == "focus":
+        return focus(board, view)[0]
+    if column == "seeds":
+        return n_seeds(board).astype(np.float64)
+    if column in SORTABLE:
+        return board.numbers(SORTABLE[column])
+    return board.matrix("windows")[:, int(column[1:]) - 1]
+
+
+def focus(board: Snapshot, view: View) -> tuple[Floats, NDArray[np.int64]]:
+    """The mean of each row's first contacts that the view looks at [rows], and of how many [rows].
+
+    With a family, a mean is missing where one of its generators was not met; prospective contacts
+    are those that there are, and how many is shown.
+    """
+    generators = board.timelines.contacts.generators
+    chosen = np.array([not view.family or g.family == view.family for g in generators], dtype=bool)
+    contacts = board.matrix("contacts")[:, chosen] if len(board) else np.empty((0, 0))
+    is_met = ~np.isnan(contacts)
+    if view.prospective:
+        is_met &= board.matrix("prospective")[:, chosen] == 1
+    counts = is_met.sum(axis=1)
+    means = np.where(is_met, contacts, 0.0).sum(axis=1) / np.maximum(counts, 1)
+    needed = np.ones(len(board), dtype=int)
+    if not view.prospective:
+        # Generators that nobody can meet, of the first window, are missing for all.
+        needed = np.maximum(needed, is_met.any(axis=0).sum())
+    return np.where(counts >= needed, means, np.nan), counts
+
+
+def families_of(board: Snapshot) -> tuple[str, ...]:
+    """The families of the generators that detectors meet."""
+    return tuple(sorted({g.family for g in board.timelines.contacts.generators if g.family}))
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or np.isnan(value) else float(value)
+
+
+def board_rows(board: Snapshot, positions: Sequence[int], view: View | None = None) -> tuple[BoardRow, ...]:
+    """Rows of a board as the page shows them."""
+    means, counts = focus(board, view) if view and view.is_focused else (None, None)
+
+    def row(position: int, found: Mapping[str, Any]) -> BoardRow:
+        focused = None
+        if means is not None and counts is not None:
+            focused = Focus(_number(means[position]), int(counts[position]))
+        return BoardRow(
+            entry=entry_of(found),
+            windows=_estimates(found, "windows"),
+            window_ranks=tuple(found["windows_rank"]),
+            cost_s=found["cost_s"],
+            kept=Kept(
+                found["forgetting"], found["forgetting_rank"], found["backward"], found["backward_rank"]
+            ),
+            focus=focused,
+        )
+
+    return tuple(map(row, positions, board.rows(positions)))
+
+
+def _estimates(row: Mapping[str, Any], column: str) -> tuple[Estimate, ...]:
+    parts = (row[column], row[f"{column}_low"], row[f"{column}_high"])
+    return tuple(map(Estimate, *parts))
+
+
+def own_rows(edition: Edition, user: object) -> tuple[BoardRow, ...]:
+    """The private entries of ``edition`` that ``user`` may see, computed as they stand now."""
+    private = Submission.objects.visible_to(user).filter(
+        visibility=Visibility.PRIVATE, benchmark=edition.benchmark_id
+    )
+    if not getattr(user, "is_authenticated", False) or not private.entered().exists():
+        return ()
+    timelines = timelines_of(edition)
+    newest = private.entered().order_by("-accepted_at").values("pk")[:MOST_OWN]
+    table = standings(
+        edition, Submission.objects.filter(pk__in=list(newest.values_list("pk", flat=True))), timelines
+    )
+    board = Snapshot(table, timelines)
+    return board_rows(board, ordered(board, View(), HEADLINE, np.ones(len(board), dtype=bool)))
+
+
+def _live(benchmark: Benchmark, edition: Edition, user: object) -> tuple[LiveRow, ...]:
+    """Runs under way of detectors that have no headline on ``edition`` yet, the oldest first."""
+    scored = RunScore.objects.filter(
+        run__edition=edition, run__submission=OuterRef("submission"), period=Period.NEXT, value__isnull=False
+    )
+    runs = (
+        Run.objects.filter(
+            ~Exists(scored),
+            edition__benchmark=benchmark,
+            edition__number__gte=edition.number,
+            state__in=LIVE_RUN,
+            submission__in=Submission.objects.visible_to(user).entered().filter(null_row=""),
+        )
+        .select_related("submission__team")
+        .annotate(
+            share=Avg("steps__progress"),
+            n_done=Count("steps", filter=Q(steps__state=StepState.SUCCEEDED)),
+            n_steps=Count("steps"),
+        )
+        .order_by("created_at", "pk")[:MOST_LIVE]
+    )
+    return tuple(
+        LiveRow(
+            submission_id=run.submission_id,
+            name=run.submission.name,
+            team=run.submission.team.name,
+            run_id=run.pk,
+            run_state=RunState(run.state),
+            progress=run.share or 0.0,
+            n_done=run.n_done,
+            n_steps=run.n_steps,
+        )
+        for run in runs
     )
 
 
@@ -162,72 +415,69 @@ def _coming(benchmark: Benchmark, shown: Edition) -> Coming | None:
     return Coming(newest.number, newest.n_runs - newest.n_live, newest.n_runs) if newest else None
 
 
-def first_contact(benchmark: Benchmark, user: object) -> ContactMap:
+def first_contact(benchmark: Benchmark, view: View | None = None) -> ContactMap:
     """Every detector's AUROC on every generator before it could learn from it, as it was kept for good.
 
-    Generators that every detector was trained on from the start have no first contact. A
-    constant number of queries.
+    Generators that every detector was trained on from the start have no first contact. Two queries.
     """
-    edition = newest_edition(benchmark)
-    shown = shown_edition(benchmark)
-    if edition is None or shown is None:
-        return ContactMap(benchmark, None)
-    line = timeline(edition)
-    found = entries(shown, user)
-    contacts = contacts_of(found, [generator.generator_id for generator in line.generators])
-    met = {generator_id for _, generator_id in contacts}
-    known = {submission_id for submission_id, _ in contacts}
-    generators = tuple(g for g in line.generators if g.window or g.generator_id in met)
+    view = view or View()
+    shown = shown_board(benchmark, view.asof)
+    if shown is None:
+        return ContactMap(benchmark, view)
+    board = shown.snapshot
+    generators = board.timelines.contacts.generators
+    is_met = ~np.isnan(board.matrix("contacts")) if len(board) else np.zeros((0, len(generators)), dtype=bool)
+    met_by_any = np.asarray(is_met.any(axis=0))
+    columns = [
+        j
+        for j, g in enumerate(generators)
+        if (g.window or met_by_any[j]) and (not view.family or g.family == view.family)
+    ]
+    keep = selected(board, view)
+    order = known_order(view, len(board.timeline.forecasts))
+    positions = ordered(board, view, order, keep)
+    first = (view.page - 1) * PAGE_ROWS
+    page = positions[first : first + PAGE_ROWS]
+    means, counts = focus(board, view) if view.is_focused else (None, None)
 
-    def row(entry: Entry) -> ContactRow:
-        keys = [(entry.submission_id, g.generator_id) for g in generators]
-        return ContactRow(entry, tuple(_contact(contacts.get(key)) for key in keys))
+    def row(position: int, found: Mapping[str, Any]) -> ContactRow:
+        cells = tuple(
+            Contact(
+                found["contacts"][j],
+                found["contacts_low"][j],
+                found["contacts_high"][j],
+                found["prospective"][j],
+            )
+            for j in columns
+        )
+        focused = None
+        if means is not None and counts is not None:
+            focused = Focus(_number(means[position]), int(counts[position]))
+        return ContactRow(entry_of(found), cells, focused)
 
     return ContactMap(
         benchmark,
-        line,
-        generators=generators,
-        without=tuple(g for g in line.generators if g not in generators),
-        rows=tuple(row(entry) for entry in found if entry.run_id is not None or entry.submission_id in known),
+        view,
+        shown=shown,
+        generators=tuple(generators[j] for j in columns),
+        without=tuple(g for j, g in enumerate(generators) if not g.window and not met_by_any[j]),
+        rows=tuple(map(row, page, board.rows(page))),
+        n_rows=len(positions),
+        families=families_of(board),
     )
-
-
-def _contact(row: FirstContact | None) -> Contact:
-    return Contact(**asdict(auroc(row)), prospective=row.prospective) if row else Contact()
 
 
 def benchmark_summaries(user: object) -> list[BenchmarkSummary]:
-    """Every benchmark with its leaders on the edition that is shown. Always three queries."""
-    benchmarks = list(Benchmark.objects.select_related("corpus").annotate(shown=SHOWN_EDITION))
-    visible = Submission.objects.visible_to(user).entered()
+    """Every benchmark with the leaders of its present board. Two queries, and two for each benchmark."""
+    visible = Submission.objects.visible_to(user).entered().filter(null_row="")
     n_entries: dict[int, int] = defaultdict(int)
-    for benchmark_id in visible.values_list("benchmark_id", flat=True):
-        n_entries[benchmark_id] += 1
-    leaders: dict[int, dict[object, Leader]] = defaultdict(dict)
-    scores = (
-        RunScore.objects.filter(
-            run__edition__in=[benchmark.shown for benchmark in benchmarks],
-            run__submission__in=Submission.objects.visible_to(None).entered(),
-            period=Period.NEXT,
-            value__isnull=False,
-        )
-        .select_related("run__submission__team")
-        .order_by("-value", "run__created_at")
-    )
-    for score in scores:
-        submission = score.run.submission
-        best = leaders[submission.benchmark_id]
-        if len(best) < N_LEADERS:
-            best.setdefault(
-                submission.pk,
-                Leader(
-                    submission.pk,
-                    submission.name,
-                    submission.team.name,
-                    Estimate(score.value, score.low, score.high),
-                ),
-            )
-    return [
-        BenchmarkSummary(benchmark, n_entries[benchmark.pk], tuple(leaders[benchmark.pk].values()))
-        for benchmark in benchmarks
-    ]
+    n_entries.update(visible.order_by().values_list("benchmark").annotate(n=Count("pk")))
+    summaries = []
+    for benchmark in Benchmark.objects.select_related("corpus"):
+        shown = shown_board(benchmark)
+        leaders: tuple[BoardRow, ...] = ()
+        if shown is not None:
+            ranks = shown.snapshot.numbers("rank")
+            leaders = board_rows(shown.snapshot, np.flatnonzero(~np.isnan(ranks))[:N_LEADERS].tolist())
+        summaries.append(BenchmarkSummary(benchmark, shown, n_entries[benchmark.pk], leaders))
+    return summaries

@@ -6,13 +6,17 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import date
 
-from leaderboard.models import FirstContact, PeriodScore, Step, Submission, UnitScore
-from leaderboard.selectors.contacts import contacts_of
-from leaderboard.selectors.entries import Entry, entries
+import numpy as np
+
+from leaderboard.board import Timelines
+from leaderboard.models import Edition, FirstContact, PeriodScore, Step, Submission, UnitScore
+from leaderboard.selectors.entries import Entry, entry_of
 from leaderboard.selectors.estimates import Estimate, auroc
 from leaderboard.selectors.horizon import detector_horizon
+from leaderboard.selectors.snapshots import Shown, shown_board
+from leaderboard.selectors.standings import standings, timelines_of
 from leaderboard.selectors.steps import CONTAINER, RunSteps, steps_of_runs
-from leaderboard.selectors.timelines import Timeline, TimelineGenerator, shown_edition, timeline
+from leaderboard.selectors.timelines import Timeline, TimelineGenerator, shown_edition
 from protocols.continual import Transfer, transfer
 from protocols.contract import Phase
 from protocols.horizon import Horizon
@@ -115,19 +119,24 @@ def detector(submission_id: uuid.UUID, user: object) -> Detector | None:
     edition = shown_edition(submission.benchmark)
     if edition is None:
         return Detector(submission, None, 0, None)
-    line = timeline(edition)
-    found = entries(edition, user)
-    entry = next((entry for entry in found if entry.submission_id == submission.pk), None)
-    n_ranked = sum(other.rank is not None for other in found)
-    if entry is None or entry.run_id is None:
-        return Detector(submission, entry, n_ranked, line)
+    timelines = timelines_of(edition)
+    line = timelines.shown
+    shown = shown_board(submission.benchmark)
+    entry, n_ranked = _standing(submission, edition, timelines, shown)
+    if entry is None:
+        return Detector(submission, None, n_ranked, line)
     units = {
         (score.window, score.unit_id): _scores(score) for score in UnitScore.objects.filter(run=entry.run_id)
     }
     periods = {
         (score.window, score.period): _scores(score) for score in PeriodScore.objects.filter(run=entry.run_id)
     }
-    contacts = contacts_of([entry], [g.generator_id for g in line.generators])
+    contacts = {
+        row.generator_id: row
+        for row in FirstContact.objects.filter(
+            submission=submission, seed=entry.seed, generator__in=[g.generator_id for g in line.generators]
+        )
+    }
     matrix = tuple(
         tuple(units.get((k, g.unit_id), Scores()).auroc for g in line.generators)
         for k in range(line.n_closed)
@@ -146,8 +155,7 @@ def detector(submission_id: uuid.UUID, user: object) -> Detector | None:
             for k in range(line.n_closed)
         ),
         generators=tuple(
-            _generator_scores(g, units, contacts.get((submission.pk, g.generator_id)), line.n_closed)
-            for g in line.generators
+            _generator_scores(g, units, contacts.get(g.generator_id), line.n_closed) for g in line.generators
         ),
         transfer=_transfer(line, units),
         frontiers=frontiers,
@@ -155,6 +163,23 @@ def detector(submission_id: uuid.UUID, user: object) -> Detector | None:
         costs=_costs(entry.run_id),
         cost_s=steps_of_runs([entry.run_id]).get(entry.run_id, RunSteps()).cost_s,
     )
+
+
+def _standing(
+    submission: Submission, edition: Edition, timelines: Timelines, shown: Shown | None
+) -> tuple[Entry | None, int]:
+    """The entry as its scores stand now, with its rank on the present board, and how many are ranked."""
+    alone = standings(edition, Submission.objects.filter(pk=submission.pk), timelines)
+    row = next(iter(alone.to_pylist()), None)
+    if shown is None:
+        return (entry_of(row) if row else None), 0
+    board = shown.snapshot
+    n_ranked = int((~np.isnan(board.numbers("rank"))).sum()) if len(board) else 0
+    place = board.position_of.get(submission.pk)
+    if row is not None and place is not None:
+        on_board = board.rows([place])[0]
+        row |= {name: on_board[name] for name in ("rank", "rank_best", "rank_worst")}
+    return (entry_of(row) if row else None), n_ranked
 
 
 def _scores(score: UnitScore | PeriodScore | FirstContact) -> Scores:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from leaderboard.models import Batch, Benchmark, Generator, UnitScore
+from leaderboard.models import Batch, Benchmark, FirstContact, Generator, UnitScore
 from leaderboard.selectors import visible
 from leaderboard.selectors.arrivals import Met, Place, met_by_generator, places_of
-from leaderboard.selectors.contacts import contacts_of
-from leaderboard.selectors.entries import Entry, entries
+from leaderboard.selectors.entries import Entry, entry_of
 from leaderboard.selectors.estimates import Estimate, auroc
+from leaderboard.selectors.snapshots import shown_board
 from leaderboard.selectors.timelines import shown_edition
 from protocols import ranking
 from protocols.states import BatchState
@@ -120,8 +120,8 @@ def _samples(generator: Generator, batches: Sequence[Batch]) -> tuple[str, ...]:
     return tuple(batch.contact_sheet for batch in batches if batch.contact_sheet)
 
 
-def generator_report(generator: Generator, user: object) -> GeneratorReport:
-    """What ``user`` may know of a generator that they may see.
+def generator_report(generator: Generator) -> GeneratorReport:
+    """What everybody may know of a generator.
 
     A constant number of queries for each benchmark of its corpus.
     """
@@ -130,23 +130,31 @@ def generator_report(generator: Generator, user: object) -> GeneratorReport:
     if batches and not generator.is_withdrawn:
         benchmarks = list(generator.corpus.benchmarks.select_related("corpus"))
     return GeneratorReport(
-        generator, batches, tuple(_on_benchmark(benchmark, generator, user) for benchmark in benchmarks)
+        generator, batches, tuple(_on_benchmark(benchmark, generator) for benchmark in benchmarks)
     )
 
 
-def _on_benchmark(benchmark: Benchmark, generator: Generator, user: object) -> OnBenchmark:
+def _on_benchmark(benchmark: Benchmark, generator: Generator) -> OnBenchmark:
     place = places_of(benchmark).get(generator.slug, Place())
     met = met_by_generator(benchmark, [generator]).get(generator.pk, Met())
     edition = shown_edition(benchmark)
     if edition is None:
         return OnBenchmark(benchmark, place, met, ())
-    found = entries(edition, user)
-    contacts = contacts_of(found, [generator.pk])
-    newest = _newest_scores([entry.run_id for entry in found if entry.run_id is not None], generator)
+    shown = shown_board(benchmark)
+    if shown is None:
+        return OnBenchmark(benchmark, place, met, ())
+    found = [entry_of(row) for row in shown.snapshot.rows(range(len(shown.snapshot)))]
+    seed_of = {entry.submission_id: entry.seed for entry in found}
+    contacts = {
+        row.submission_id: row
+        for row in FirstContact.objects.filter(generator=generator, submission__in=list(seed_of))
+        if row.seed == seed_of[row.submission_id]
+    }
+    newest = _newest_scores([entry.run_id for entry in found], generator)
     own = edition.windows.filter(generators=generator).values_list("index", flat=True).first()
 
     def row(entry: Entry) -> DetectorRow:
-        contact, score = contacts.get((entry.submission_id, generator.pk)), newest.get(entry.run_id or 0)
+        contact, score = contacts.get(entry.submission_id), newest.get(entry.run_id)
         return DetectorRow(
             entry,
             Contact(auroc(contact), contact.window, contact.prospective, contact.at) if contact else None,
@@ -169,7 +177,7 @@ def _ranked(rows: list[DetectorRow]) -> tuple[DetectorRow, ...]:
     public = [
         ranking.Entry(str(row.entry.submission_id), e.value, e.low, e.high)
         for row in rows
-        if not row.entry.is_private
+        if not row.entry.null_row
         for e in [row.contact.estimate if row.contact else Estimate()]
     ]
     ranks = {ranked.id: ranked for ranked in ranking.rank(public)}

@@ -256,7 +256,7 @@ class _Work:
     def __init__(self, benchmark: Benchmark, edition: Edition) -> None:
         self.benchmark, self.edition = benchmark, edition
         self.runs = list(
-            Run.objects.filter(edition=edition, state__in=ACTIVE_RUN)
+            Run.objects.filter(edition=edition, state__in=ACTIVE_RUN, submission__null_row="")
             .select_related("submission")
             .order_by("pk")
         )

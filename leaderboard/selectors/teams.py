@@ -12,11 +12,12 @@ from leaderboard.models import Invitation, Membership, Role, Team, User
 from leaderboard.models.submissions import teams_of
 from leaderboard.selectors.quotas import Quotas, quotas
 from leaderboard.selectors.visible import is_maintainer
+from leaderboard.services.names import SERVER_NAME
 
 
 def visible_teams(user: Any) -> QuerySet[Team]:
-    """The user's own teams; maintainers see all, visitors none."""
-    found = Team.objects.select_related("personal_of")
+    """The user's own teams; maintainers see all but the server's own, visitors none."""
+    found = Team.objects.select_related("personal_of").exclude(slug=SERVER_NAME)
     if is_maintainer(user):
         return found
     if not user.is_authenticated:
@@ -69,7 +70,7 @@ def own_teams(user: User) -> QuerySet[Team]:
 
 def teams_found(text: str) -> QuerySet[Team]:
     """The desk's search: by a part of a short name, a name, a member's name or address."""
-    found = Team.objects.select_related("personal_of").order_by("slug")
+    found = Team.objects.select_related("personal_of").exclude(slug=SERVER_NAME).order_by("slug")
     if not text:
         return found
     member = Membership.objects.filter(

@@ -31,12 +31,19 @@ def is_maintainer(user: Any) -> bool:
 
 
 def may_manage(user: Any, submission: Submission) -> bool:
-    """Whether ``user`` may run a submission and read its logs: members of its team and maintainers may."""
+    """Whether ``user`` may run a submission and read its logs: members of its team and maintainers may.
+
+    Null rows are the server's alone.
+    """
+    if submission.null_row:
+        return False
     return is_maintainer(user) or submission.team_id in getattr(user, "roles", ())
 
 
 def may_end(user: Any, submission: Submission) -> bool:
     """Whether ``user`` may take a submission back: who entered it, owners of its team, maintainers."""
+    if submission.null_row:
+        return False
     role = getattr(user, "roles", {}).get(submission.team_id)
     return is_maintainer(user) or role == Role.OWNER or (role is not None and submission.owner_id == user.pk)
 

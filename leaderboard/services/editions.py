@@ -22,6 +22,7 @@ from leaderboard.models import (
 from leaderboard.selectors.images import published_rows
 from leaderboard.selectors.windows import FAKE, REAL, timeline_anew, timeline_extended, unchanged_windows
 from leaderboard.services.audit import Verb, record
+from leaderboard.services.boards import board_touch
 from leaderboard.services.moves import SERVER
 from leaderboard.services.news import tell_opened
 from leaderboard.services.runs import arrival_steps, run_create
@@ -121,11 +122,14 @@ def newcomer_join(edition: Edition, unit: Unit) -> None:
     _, joins = EditionUnit.objects.get_or_create(edition=edition, unit=unit)
     if joins and edition.opened_at is not None:
         arrival_steps(edition, unit)
+        board_touch(edition.benchmark_id)
 
 
 def _start(edition: Edition, actor: object) -> None:
     """Open an edition: every active submission gets a run on it."""
-    active = Submission.objects.filter(benchmark=edition.benchmark, state=SubmissionState.ACCEPTED)
+    active = Submission.objects.filter(
+        benchmark=edition.benchmark, state=SubmissionState.ACCEPTED, null_row=""
+    )
     runs = [run_create(submission, edition, seed=submission.seed) for submission in active]
     edition.opened_at = timezone.now()
     if not runs:
@@ -133,6 +137,7 @@ def _start(edition: Edition, actor: object) -> None:
     edition.save(update_fields=["opened_at", "settled_at"])
     record(actor, Verb.EDITION_OPENED, edition, runs=len(runs), budget_s=edition.budget_s)
     tell_opened(edition)
+    board_touch(edition.benchmark_id)
 
 
 def _edition_make(

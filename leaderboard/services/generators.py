@@ -10,6 +10,7 @@ from django.utils import timezone
 from leaderboard.models import Corpus, Generator, Run
 from leaderboard.queue import wake_workers
 from leaderboard.services.audit import Verb, record
+from leaderboard.services.boards import board_touch
 from leaderboard.services.moves import SERVER
 from leaderboard.services.news import tell_withdrawn
 from leaderboard.services.publication import arrive
@@ -120,4 +121,5 @@ def _name(generator: Generator) -> str:
 def _make_stale(generator: Generator) -> None:
     """Have the scores of every run that was scored on the generator computed anew, by the workers."""
     Run.objects.filter(edition__units__generator=generator).update(stale_since=timezone.now())
+    board_touch(*generator.corpus.benchmarks.values_list("pk", flat=True))
     wake_workers()

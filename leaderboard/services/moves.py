@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 from django.db import transaction
 
-from leaderboard.models import Batch, Event, Run, Step, Submission
+from leaderboard.models import Batch, Benchmark, Event, Run, Step, Submission
+from leaderboard.services.boards import board_touch
 from protocols import states
 from protocols.errors import RequestError
 
@@ -46,4 +47,8 @@ def move(subject: Subject, to: str, *, actor: object = SERVER, reason: str = "",
         Event.objects.create(
             **{model.__name__.lower(): locked}, old=old, new=str(to), actor=str(actor)[:200], reason=reason
         )
+        if isinstance(locked, Submission):
+            board_touch(locked.benchmark_id)
+        elif isinstance(locked, Run):
+            board_touch(*Benchmark.objects.filter(editions=locked.edition_id).values_list("pk", flat=True))
     return subject

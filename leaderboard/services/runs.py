@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from leaderboard.models import Edition, Event, Run, Step, Submission, Unit
 from leaderboard.queue import wake_workers
+from leaderboard.services.boards import board_touch
 from leaderboard.services.entry_news import tell_met, tell_run
 from leaderboard.services.moves import FREE, SERVER, move
 from protocols import plan
@@ -56,6 +57,7 @@ def arrival_steps(edition: Edition, unit: Unit) -> list[Step]:
     runs = (
         Run.objects.select_for_update(of=("self",))
         .filter(edition=edition, state__in=ACTIVE_RUN, submission__state=SubmissionState.ACCEPTED)
+        .filter(submission__null_row="")
         .exclude(pk__in=met)
         .select_related("submission", "edition__benchmark")
         .order_by("pk")
@@ -158,6 +160,7 @@ def _settle(edition: Edition) -> None:
     if edition.settled_at is None and not began.filter(state__in=LIVE_RUN).exists():
         edition.settled_at = timezone.now()
         edition.save(update_fields=["settled_at"])
+        board_touch(edition.benchmark_id)
 
 
 def step_succeed(step: Step, **fields: Any) -> None:

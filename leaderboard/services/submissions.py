@@ -24,6 +24,7 @@ from leaderboard.models import (
 from leaderboard.queue import wake_workers
 from leaderboard.selectors.quotas import DAY
 from leaderboard.selectors.timelines import newest_edition
+from leaderboard.services.boards import board_touch
 from leaderboard.services.entry_news import tell_accepted, tell_rejected
 from leaderboard.services.moves import FREE, move
 from leaderboard.services.quotas import require_bytes, require_entry
@@ -290,6 +291,7 @@ def submission_delete(submission: Submission, *, actor: object) -> bool:
         if submission.accepted_at is None:
             if submission.sealed_at and submission.error_code not in PLATFORM_FAULTS:
                 DeletedEntry.objects.create(team=submission.team, sealed_at=submission.sealed_at)
+            board_touch(submission.benchmark_id)
             submission.delete()
         else:
             if submission.state != SubmissionState.WITHDRAWN:

@@ -26,6 +26,7 @@ from django.utils.text import slugify
 from leaderboard.models import Invitation, Membership, Role, Team, User
 from leaderboard.models.accounts import week_from_now
 from leaderboard.services.audit import Verb, record
+from leaderboard.services.boards import board_touch
 from leaderboard.services.names import label_check, team_check
 from protocols.errors import RequestError
 
@@ -103,6 +104,7 @@ def team_rename(team: Team, *, name: str, actor: User) -> Team:
     name = label_check(name)
     with _locked(team) as team:
         old, team.name = team.name, name
+        board_touch(*team.submissions.order_by().values_list("benchmark", flat=True).distinct())
         team.save(update_fields=["name"])
         _by_maintainer(actor, team, f"renamed from {old!r}")
     return team

@@ -26,6 +26,7 @@ from leaderboard.models import (
     Unit,
     User,
 )
+from leaderboard.services.boards import boards_refresh
 from leaderboard.services.scores import run_score, window_score
 from protocols.contract import Phase
 from protocols.states import BatchState, RunState, StepState, SubmissionState
@@ -128,7 +129,7 @@ def build_world(*, simulated: bool = True, n_detectors: int = len(DETECTORS)) ->
     board = _Board(edition, units)
     succeeded = [board.succeed(owners[i % 4], row) for i, row in enumerate(DETECTORS[:n_detectors])]
     board.run(succeeded[0], DETECTORS[0], seed=1)
-    return World(
+    world = World(
         benchmark,
         corpus,
         edition,
@@ -149,6 +150,8 @@ def build_world(*, simulated: bool = True, n_detectors: int = len(DETECTORS)) ->
             error_detail="The image carries io.tidemark.contract=2; this server speaks 1.",
         ),
     )
+    boards_refresh()
+    return world
 
 
 def _generator(

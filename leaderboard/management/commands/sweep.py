@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import threading
 from typing import Any
@@ -11,8 +12,12 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import OperationalError, connection
 
+from leaderboard.services.boards import boards_refresh
 from leaderboard.services.notifications import deliver_due
 from leaderboard.services.sweep import sweep
+
+# Boards that nobody said had changed are looked at now and then too: what was forgotten is found.
+EVERY_BOARD = 120
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +30,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = threading.Event()
+        rounds = itertools.count()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         while not stop.is_set():
@@ -32,6 +38,7 @@ class Command(BaseCommand):
                 swept = sweep()
                 if swept.released or swept.deleted:
                     log.info("swept", released=swept.released, deleted=swept.deleted)
+                boards_refresh(every=next(rounds) % EVERY_BOARD == 0)
                 told = deliver_due()
                 if told.sent or told.failed:
                     log.info("delivered", sent=told.sent, failed=told.failed)

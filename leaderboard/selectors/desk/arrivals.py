@@ -54,7 +54,10 @@ def arrivals() -> list[Arrival]:
         .values("last")
     )
     contacts = (
-        FirstContact.objects.filter(unit=OuterRef("pk")).values("unit").annotate(n=Count("pk")).values("n")
+        FirstContact.objects.filter(unit=OuterRef("pk"), submission__null_row="")
+        .values("unit")
+        .annotate(n=Count("pk"))
+        .values("n")
     )
     units = (
         Unit.objects.select_related("benchmark", "generator__corpus")
