@@ -54,6 +54,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     # Before anything that asks the database: a flood must cost nothing but a count.
     "leaderboard.api.throttling.limits",
+    "leaderboard.delivery.middleware.Delivery",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -170,6 +171,9 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", default=False)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20
+
+# How long a page that everybody gets alike is kept in each web process; 0 renders it every time.
+PAGE_CACHE_S = env.float("PAGE_CACHE_S", default=2.0)
 
 # How many proxies of ours stand before the server and name the client in X-Forwarded-For.
 NUM_PROXIES = env.int("NUM_PROXIES", default=0)

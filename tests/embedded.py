@@ -56,6 +56,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     os.environ["TIDEMARK_HOME"] = str(home)
     os.environ["SECRET_KEY"] = "a-key-for-tests-that-is-long-enough-and-secret-to-nobody"
     os.environ["STATIC_FROM_SOURCE"] = "true"
+    # A test reads what it has just written. Tests of the kept pages turn keeping on.
+    os.environ["PAGE_CACHE_S"] = "0"
     # All requests of all tests come from one address. Tests of the limits set their own.
     os.environ["THROTTLE_ADDRESS"] = os.environ["THROTTLE_USER"] = "1000000/min"
     early_config.stash[USED] = {}
