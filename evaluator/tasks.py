@@ -13,6 +13,7 @@ from evaluator import worker
 from evaluator.batches import check_batch
 from evaluator.claims import is_current
 from evaluator.lease import held
+from evaluator.null_rows import null_row_next
 from evaluator.steps import run_step
 from evaluator.submissions import check_submission
 from evaluator.trials import run_submission_trial
@@ -57,7 +58,8 @@ def work_off(name: str) -> int:
 
 def _take_one(me: Worker) -> bool:
     """Claim and finish one piece of work; checks and trials first, since people wait for them."""
-    return any(WORK[kind](me) for kind in ALL_WORK if kind in settings.WORKER_TAKES) or rescore_next()
+    taken = any(WORK[kind](me) for kind in ALL_WORK if kind in settings.WORKER_TAKES)
+    return taken or rescore_next() or null_row_next()
 
 
 def _check_one(me: Worker) -> bool:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from evaluator.data.encode import png_size
 from evaluator.data.evaluation import ensure_frozen
 from evaluator.data.jobs import Encoded, degraded
+from evaluator.data.metadata import Original, of_encoded, of_originals
 from evaluator.data.pool import map_ordered
 from evaluator.data.progress import Progress, part
 from evaluator.data.shards import Shard
@@ -105,14 +106,11 @@ def _drawn(images: QuerySet[Image], n: int) -> list[Image]:
 def _originals(fakes: Images, reals: Images) -> Sample:
     images = [*fakes, *reals]
     formats = sorted({image.source_format for image in images})
-    facts = [Encoded(image.width, image.height, image.source_bytes) for image in images]
-    features = _of_encoded(facts) | {
-        "format": _column(formats.index(image.source_format) for image in images),
-        "jpeg_quality": _column(
-            np.nan if image.jpeg_quality is None else image.jpeg_quality for image in images
-        ),
-    }
-    return Sample(_labels(fakes, reals), features)
+    files = [
+        Original(image.width, image.height, image.source_bytes, image.source_format, image.jpeg_quality)
+        for image in images
+    ]
+    return Sample(_labels(fakes, reals), of_originals(files, formats))
 
 
 def _participants(
@@ -125,7 +123,7 @@ def _participants(
     if min(len(side) for side in drawn) < MIN_CLASS:
         return Sample(labels, {})
     facts = list(_degraded(images, _degradation(batch), progress) if split == Split.EVAL else _stored(images))
-    return Sample(labels, _of_encoded(facts))
+    return Sample(labels, of_encoded(facts))
 
 
 def _stored(images: Images) -> Iterator[Encoded]:
@@ -180,21 +178,6 @@ def _shard_key(image: Image) -> str:
 
 def _labels(fakes: Images, reals: Images) -> NDArray[np.int64]:
     return np.repeat(np.array([1, 0], dtype=np.int64), [len(fakes), len(reals)])
-
-
-def _of_encoded(facts: Sequence[Encoded]) -> dict[str, NDArray[np.float64]]:
-    width, height, size = (_column(values) for values in zip(*facts, strict=True))
-    return {
-        "width": width,
-        "height": height,
-        "aspect": width / height,
-        "bytes": size,
-        "bytes_per_pixel": size / (width * height),
-    }
-
-
-def _column(values: Iterator[float] | Sequence[float]) -> NDArray[np.float64]:
-    return np.array(list(values), dtype=np.float64)
 
 
 def _view(result: Telling | None) -> dict[str, Any] | None:

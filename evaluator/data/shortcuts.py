@@ -22,6 +22,8 @@ from protocols.delong import Auroc, Interval, delong_of, interval, weighted_mean
 from protocols.scores import ScoredImages
 
 Features = Mapping[str, NDArray[np.float64]]
+# From the features of some images [n] to how probable it is that each is a fake [n].
+Teller = Callable[[Features], NDArray[np.float64]]
 # The rows that a model is fitted to, and those that it scores.
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -86,14 +88,36 @@ def telling(samples: Sequence[Sample]) -> Telling | None:
     used = [sample for sample in samples if sample.is_enough]
     if not used:
         return None
-    estimates = [
-        _cross_validated(sample.labels, np.column_stack(list(sample.features.values()))) for sample in used
-    ]
+    estimates = [_cross_validated(sample.labels, _columns(sample.features)) for sample in used]
     alone = {name: [_alone(sample, name) for sample in used] for name in used[0].features}
     weights = [float(min(sample.n_fakes, sample.n_reals)) for sample in used]
     value, spread = _mean(estimates, weights)
     importance = {name: float(np.average(values, weights=weights)) for name, values in alone.items()}
     return Telling(value, spread, importance, sum(s.n_fakes for s in used), sum(s.n_reals for s in used))
+
+
+def learned(sample: Sample) -> Teller:
+    """What the trees learn from a whole sample, of one image a class or more, to be used on other images."""
+    model = _fitted(_boosted(), sample.labels, _columns(sample.features))
+
+    def tell(features: Features) -> NDArray[np.float64]:
+        scores: NDArray[np.float64] = model.predict_proba(_columns(features))[:, 1]
+        return scores
+
+    return tell
+
+
+def _columns(features: Features) -> NDArray[np.float64]:
+    """[n, k]. Numbers about files are never negative, so a tree can tell what is missing."""
+    columns = np.column_stack(list(features.values()))
+    return np.where(np.isnan(columns), MISSING, columns)
+
+
+def _fitted(
+    model: ClassifierMixin, labels: NDArray[np.int64], columns: NDArray[np.float64]
+) -> ClassifierMixin:
+    """Both classes weigh alike, whatever their numbers."""
+    return model.fit(columns, labels, sample_weight=compute_sample_weight("balanced", labels))
 
 
 def _boosted() -> ClassifierMixin:
@@ -111,21 +135,19 @@ def _cross_validated(
     make_model: Callable[[], ClassifierMixin] = _boosted,
 ) -> Auroc:
     """The AUROC of images [n] with these columns [n, k], in the mean over the folds."""
-    # Numbers about files are never negative, so a tree can tell what is missing.
-    columns = np.where(np.isnan(columns), MISSING, columns)
     scores = np.zeros(len(columns))
     folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=_SEED).split(columns, labels))
     for train, test in folds:
-        # Both classes weigh alike, whatever their numbers.
-        weights = compute_sample_weight("balanced", labels[train])
-        model = make_model().fit(columns[train], labels[train], sample_weight=weights)
+        model = _fitted(make_model(), labels[train], columns[train])
         scores[test] = model.predict_proba(columns[test])[:, 1]
     return _mean_of_folds(labels, scores, folds)
 
 
 def _alone(sample: Sample, name: str) -> float:
     """How far above a guess the AUROC of one feature alone is."""
-    return max(0.0, _cross_validated(sample.labels, sample.features[name][:, None], _tree).value - 0.5)
+    return max(
+        0.0, _cross_validated(sample.labels, _columns({name: sample.features[name]}), _tree).value - 0.5
+    )
 
 
 def _mean_of_folds(labels: NDArray[np.int64], scores: NDArray[np.float64], folds: Sequence[Fold]) -> Auroc:

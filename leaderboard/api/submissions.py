@@ -9,7 +9,7 @@ from typing import Any, cast
 import django_filters
 from django.db.models import Avg, Q, QuerySet
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import generics, serializers
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import IsAuthenticated, IsAuthenticatedOrReadOnly
@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 
 from leaderboard.api.base import ErrorField, Filters, Input, UploadInput, created, named
 from leaderboard.api.idempotency import idempotent
-from leaderboard.models import Benchmark, Event, Run, Step, Submission, Team, Trial, User, Visibility
+from leaderboard.models import Benchmark, Event, NullRow, Run, Step, Submission, Team, Trial, User, Visibility
 from leaderboard.models.base import choices
 from leaderboard.models.submissions import teams_of
 from leaderboard.selectors import visible
@@ -64,6 +64,9 @@ class SubmissionOutput(serializers.ModelSerializer[Submission]):
     owner = serializers.CharField(source="owner.username", read_only=True, help_text="Who entered it.")
     team = serializers.SlugRelatedField[Team](slug_field="slug", read_only=True)
     benchmark = serializers.SlugRelatedField[Benchmark](slug_field="slug", read_only=True)
+    null_row = serializers.SerializerMethodField(
+        help_text="Which null row of the server it is, shown and never ranked; null for a detector."
+    )
     phases = serializers.ListField(child=serializers.ChoiceField(choices=choices(Phase)))
     error = ErrorField()
 
@@ -80,6 +83,7 @@ class SubmissionOutput(serializers.ModelSerializer[Submission]):
             "code_url",
             "declared_cutoff",
             "visibility",
+            "null_row",
             "seed",
             "state",
             "progress",
@@ -94,6 +98,10 @@ class SubmissionOutput(serializers.ModelSerializer[Submission]):
             "sealed_at",
             "accepted_at",
         ]
+
+    @extend_schema_field(serializers.ChoiceField(choices=NullRow.choices, allow_null=True))
+    def get_null_row(self, submission: Submission) -> str | None:
+        return submission.null_row or None
 
 
 class StepOutput(serializers.ModelSerializer[Step]):
@@ -238,7 +246,13 @@ class SubmissionFilter(Filters):
     team = django_filters.CharFilter(field_name="team__slug")
     name = django_filters.CharFilter()
     state = django_filters.ChoiceFilter(choices=choices(SubmissionState))
+    null_row = django_filters.BooleanFilter(
+        method="filter_null_row", label="Only the server's null rows, or only detectors."
+    )
     mine = django_filters.BooleanFilter(method="filter_mine", label="Only your teams' own, or only others'.")
+
+    def filter_null_row(self, rows: QuerySet[Submission], name: str, null_row: bool) -> QuerySet[Submission]:
+        return rows.exclude(null_row="") if null_row else rows.filter(null_row="")
 
     def filter_mine(self, rows: QuerySet[Submission], name: str, mine: bool) -> QuerySet[Submission]:
         own = Q(team__in=teams_of(self.request.user.pk))

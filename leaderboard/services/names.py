@@ -13,6 +13,8 @@ USERNAME_RULE = (
 )
 TEAM = re.compile(r"[a-z0-9][a-z0-9-]{1,58}")
 TEAM_RULE = "From 2 to 59 small letters, digits and dashes, beginning with a letter or a digit."
+# The account and the team of the server itself: by these rules nobody else can have the name.
+SERVER_NAME = "_tidemark"
 # What would pass for the server or those who run it, and words of its addresses. Operators may use them.
 # fmt: off
 RESERVED = frozenset(

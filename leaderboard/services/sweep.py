@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from leaderboard.models import Batch, Run, Submission
 from leaderboard.queue import send_wake_up
 from leaderboard.services import idempotency, leases, news, runs, uploads, workers
+from leaderboard.services.null_rows import null_rows_waiting
 from leaderboard.services.submissions import deleted_forget, upload_finished
 from protocols.states import CHECKED, BatchState, RunState, SubmissionState
 
@@ -34,7 +35,8 @@ def waiting_count() -> int:
     stale = Run.objects.filter(stale_since__isnull=False).count()
     checks = Submission.objects.filter(state__in=CHECKED, lease_token__isnull=True).count()
     batches = Batch.objects.filter(state=BatchState.CHECKING, lease_token__isnull=True).count()
-    return stale + checks + batches + leases.claimable_steps(gpus=ANY_GPUS).count()
+    steps = leases.claimable_steps(gpus=ANY_GPUS).count()
+    return stale + checks + batches + steps + null_rows_waiting()
 
 
 def sweep() -> Swept:
