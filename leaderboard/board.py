@@ -59,7 +59,9 @@ SCHEMA = pa.schema(
         ("run", pa.int64()),
         ("run_state", pa.string()),
         ("seed", pa.int64()),
+        # Those that have been through all windows: seeds, and the runs of each.
         ("seeds", pa.list_(pa.int64())),
+        ("runs", pa.list_(pa.int64())),
         ("finished_at", pa.timestamp("us", "UTC")),
         ("rank", _RANK),
         ("rank_best", _RANK),

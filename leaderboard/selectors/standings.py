@@ -109,6 +109,7 @@ def standings(edition: Edition, submissions: QuerySet[Submission], timelines: Ti
             "run_state": run.state,
             "seed": run.seed,
             "seeds": [r.seed for r in scored],
+            "runs": [r.pk for r in scored],
             "finished_at": run.finished_at,
             "next_min": min(values, default=None),
             "next_max": max(values, default=None),

@@ -13,6 +13,7 @@ from leaderboard.board import digest_of, encode
 from leaderboard.models import Benchmark, Board, BoardTouch, Submission
 from leaderboard.selectors.standings import standings, timelines_of
 from leaderboard.selectors.timelines import shown_edition
+from leaderboard.services.ranks import shared_ranks
 from protocols import ranking
 
 log = structlog.get_logger(__name__)
@@ -73,16 +74,10 @@ def ranked(table: pa.Table) -> pa.Table:
     )
     table = table.take(pa.array(order, pa.int64()))
     competes = [not null_row for null_row in table["null_row"].to_pylist()]
-    rows = table.select(["detector", "next", "next_low", "next_high"]).to_pylist()
+    rows = table.select(["detector", "next", "next_low", "next_high", "runs"]).to_pylist()
     places = {
         place.id: place
-        for place in ranking.rank(
-            [
-                ranking.Entry(row["detector"], row["next"], row["next_low"], row["next_high"])
-                for row, does in zip(rows, competes, strict=True)
-                if does
-            ]
-        )
+        for place in shared_ranks([row for row, does in zip(rows, competes, strict=True) if does])
     }
     found = [places.get(row["detector"]) for row in rows]
     windows = zip(*table["windows"].to_pylist(), strict=True)

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import factory
+import numpy as np
 from django.utils import timezone
 from factory.django import DjangoModelFactory
 
@@ -22,6 +23,7 @@ from leaderboard.models import (
     PeriodScore,
     Prediction,
     Run,
+    RunInfluence,
     RunScore,
     Split,
     Step,
@@ -361,3 +363,26 @@ class RunScoreFactory(DjangoModelFactory[RunScore]):
     high = 0.95
     paper_value = 0.91
     n_windows = 1
+
+
+class RunInfluenceFactory(DjangoModelFactory[RunInfluence]):
+    """What 100 images add to a headline whose standard error is ``error``, each as much as the others.
+
+    Vectors of different ``seed`` are as of detectors that have nothing in common.
+    """
+
+    class Meta:
+        model = RunInfluence
+
+    class Params:
+        error = 0.005
+        seed = factory.Sequence(int)
+
+    run = factory.SubFactory(RunFactory)
+    units = factory.LazyFunction(lambda: [1])
+    n_pairs = 50
+    values = factory.LazyAttribute(
+        lambda o: (
+            (np.random.default_rng(o.seed).choice([-1.0, 1.0], 100) * o.error / 10).astype("<f4").tobytes()
+        )
+    )
