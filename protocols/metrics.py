@@ -199,14 +199,18 @@ def calibration_bins(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.minimum((scores * N_CALIBRATION_BINS).astype(np.int64), N_CALIBRATION_BINS - 1)
 
 
-def _recall_at(groups: TieGroups, percent: int) -> float | None:
-    """The recall at the lowest threshold with at most ``percent`` of the reals above it."""
+def threshold_at(groups: TieGroups, percent: int) -> float | None:
+    """The lowest threshold with at most ``percent`` of the reals above it; ``None`` without a real."""
     if not groups.n_reals:
         return None
     allowed = groups.n_reals * percent // 100
     # The counts fall from score to score, and at the highest score nothing is above it.
-    first = int(np.searchsorted(-groups.reals_above, -allowed))
-    return _ratio(int(groups.fakes_above[first]), groups.n_fakes)
+    return float(groups.values[np.searchsorted(-groups.reals_above, -allowed)])
+
+
+def _recall_at(groups: TieGroups, percent: int) -> float | None:
+    threshold = threshold_at(groups, percent)
+    return None if threshold is None else count(groups, threshold).recall
 
 
 def _equal_error_rate(groups: TieGroups) -> float | None:
