@@ -21,6 +21,7 @@ from evaluator.worker import Worker, connected
 from leaderboard.models import Batch, Submission
 from leaderboard.queue import ALL_WORK, LOOK, app
 from leaderboard.services import leases
+from leaderboard.services.boards import boards_refresh
 from leaderboard.services.scores import rescore_next
 from protocols.errors import PlatformError
 from sandbox.strays import remove_strays
@@ -51,6 +52,8 @@ def work_off(name: str) -> int:
                 if not _take_one(me):
                     break
                 taken += 1
+                # Whoever waits for a result shall not have to wait for the sweeper's round too.
+                boards_refresh()
     except PlatformError as error:
         log.error(error.code, detail=error.detail)
     return taken
@@ -58,8 +61,7 @@ def work_off(name: str) -> int:
 
 def _take_one(me: Worker) -> bool:
     """Claim and finish one piece of work; checks and trials first, since people wait for them."""
-    taken = any(WORK[kind](me) for kind in ALL_WORK if kind in settings.WORKER_TAKES)
-    return taken or rescore_next() or null_row_next()
+    return any(WORK[kind](me) for kind in ALL_WORK if kind in settings.WORKER_TAKES) or rescore_next()
 
 
 def _check_one(me: Worker) -> bool:
@@ -84,6 +86,22 @@ def _check_one_batch(me: Worker) -> bool:
 
 
 def _run_one(me: Worker) -> bool:
+    return _null_row_one() or _step_one(me)
+
+
+def _null_row_one() -> bool:
+    """Before any step: it takes seconds, and a queue that never ends would keep it from boards for ever.
+
+    What can't be computed is tried again and again, and keeps nobody's step from running.
+    """
+    try:
+        return null_row_next()
+    except Exception:
+        log.exception("null_row_failed")
+        return False
+
+
+def _step_one(me: Worker) -> bool:
     if step := leases.claim_step(me.name, gpus=len(me.gpus)):
         with held(step) as lease:
             run_step(step, lease, me)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from local.maintainer import CorpusFolder, publish_generator
-from local.submitter import WIDEST_TABLE
+from local.submitter import WIDEST_TABLE, current_board
 from local.terminal import POLL_S, bars, console, say
 from tidemark.client import Api
 from tidemark.results import percent
@@ -37,6 +37,7 @@ def _met(api: Api, benchmark: str, generator: str) -> tuple[int, int]:
 
 def print_first_contacts(api: Api, benchmark: str, slugs: Sequence[str]) -> None:
     """Every detector's AUROC on these generators before it could learn from them."""
+    current_board(api, benchmark)
     contact = api.get(f"benchmarks/{benchmark}/first-contact/")
     shown = [(n, g) for n, g in enumerate(contact["generators"]) if g["slug"] in slugs]
     if not shown:

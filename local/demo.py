@@ -26,7 +26,7 @@ from local.images import ensure_detector, save
 from local.maintainer import CorpusFolder, open_benchmark, publish_corpus
 from local.serve import port_and_workers
 from local.stack import ROOT, Stack, home_folder, stack
-from local.submitter import print_ranking, submit, watch
+from local.submitter import current_board, print_ranking, submit, watch
 from local.terminal import bars, fail, say, until_interrupted
 from tidemark.client import Api
 
@@ -86,7 +86,7 @@ def play(api: Api, folder: CorpusFolder, archives: Mapping[str, Path], *, n_held
     for row in held:
         arrive(api, folder, row)
     print_first_contacts(api, folder.slug, [row["slug"] for row in held])
-    if api.get(f"benchmarks/{folder.slug}/leaderboard/")["coming"]:
+    if current_board(api, folder.slug)["coming"]:
         say("The open window was full: every detector is being trained on it.")
         watch(api, submissions)
         print_ranking(api, folder.slug)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from local.terminal import POLL_S, bars, console, say
 from tidemark.client import Api, Json
-from tidemark.results import percent
+from tidemark.results import percent, place
 from tidemark.watch import standing
 
 WIDEST_TABLE = 500
@@ -54,9 +54,18 @@ def watch(api: Api, submissions: Sequence[str]) -> None:
             time.sleep(POLL_S if live else 0)
 
 
+def current_board(api: Api, benchmark: str) -> Json:
+    """The leaderboard, once it shows all that has happened."""
+    while True:
+        board = api.get(f"benchmarks/{benchmark}/leaderboard/")
+        if board["shown"] and board["shown"]["is_current"]:
+            return board
+        time.sleep(POLL_S)
+
+
 def print_ranking(api: Api, benchmark: str) -> None:
     """The leaderboard as a table; an undefined value is a dash."""
-    board = api.get(f"benchmarks/{benchmark}/leaderboard/")
+    board = current_board(api, benchmark)
     simulated = ", simulated images" if board["simulated"] else ""
     say(f"\n{benchmark}{simulated}: AUROC in %, averaged over time; then Next by window\n")
     n_windows = max((len(row["windows"]) for row in board["rows"]), default=0)
@@ -71,14 +80,7 @@ def print_ranking(api: Api, benchmark: str) -> None:
         values.insert(1, f"{low}–{high}")
         values += [percent(window["value"]) for window in row["windows"]]
         cost = "–" if row["cost_s"] is None else f"{row['cost_s']:.0f} s"
-        table.add_row(_rank(entry), entry["name"], *values, cost)
+        table.add_row(place(entry), entry["name"], *values, cost)
     # A table that is wider than the terminal is better wrapped than cut.
     console.print(table, width=WIDEST_TABLE, crop=False)
     say("")
-
-
-def _rank(entry: Json) -> str:
-    best, worst = entry["rank_best"], entry["rank_worst"]
-    if best is None:
-        return "–"
-    return str(best) if best == worst else f"{best}–{worst}"

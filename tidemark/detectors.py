@@ -6,6 +6,7 @@ Exit codes: ``tidemark.exits``.
 
 from __future__ import annotations
 
+import time
 import uuid
 from contextlib import ExitStack
 from datetime import datetime
@@ -26,6 +27,8 @@ app = typer.Typer()
 
 Which = Annotated[str, typer.Argument(metavar="ID|NAME", help="The id of an entry of yours, or its name.")]
 DAY = ["%Y-%m-%d"]
+# A board is made anew within a sweep of the server; after this what there is is shown.
+BOARD_PATIENCE_S, BOARD_POLL_S = 20.0, 0.5
 
 
 @app.command()
@@ -259,7 +262,7 @@ def results(entry: Which, server: Server = None, token: Token = "", as_json: AsJ
         from tidemark.results import print_results
         from tidemark.show import terminal
 
-        found = api.get(f"detectors/{_found(api, entry)['id']}/")
+        found = _current_results(api, _found(api, entry)["id"])
         print_json(found) if as_json else print_results(terminal(), found)
 
 
@@ -283,6 +286,16 @@ def generators(
             timeline = api.get(f"benchmarks/{quoted(benchmark)}/leaderboard/")["timeline"]
             rows = timeline["generators"] if timeline else []
         print_json(rows) if as_json else print_generators(terminal(), rows)
+
+
+def _current_results(api: Api, entry: str) -> Json:
+    """An entry's results, with the rank on a board that has them: it is made moments after a run ends."""
+    patience_until = time.monotonic() + BOARD_PATIENCE_S
+    while True:
+        found = api.get(f"detectors/{entry}/")
+        if found["is_current"] or time.monotonic() > patience_until:
+            return found
+        time.sleep(BOARD_POLL_S)
 
 
 def _found(api: Api, entry: str) -> Json:

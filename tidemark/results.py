@@ -93,12 +93,12 @@ def print_results(console: Console, found: Json) -> None:
         console.print("There is no score yet: `tidemark watch` shows what it waits for.")
         return
     console.print(
-        f"Rank {_rank(entry)} of {found['n_ranked']}.  AUROC in %, with its 95 % interval over images."
+        f"Rank {place(entry)} of {found['n_ranked']}.  AUROC in %, with its 95 % interval over images."
     )
     averages = table("Period", "AUROC", "Low", "High", "Windows")
     for period, name in PERIODS.items():
         mean = entry[period]
-        averages.add_row(name, *_estimate(mean), str(mean["n_windows"]))
+        averages.add_row(name, *_estimate(mean), str(entry["n_windows"]))
     console.print(averages)
     contacts = table(
         "Generator", "Released", "Window", "First contact", "Low", "High", "After", "Last", "Sealed"
@@ -145,11 +145,12 @@ def _estimate(estimate: Json) -> tuple[str, str, str]:
     return (percent(estimate["value"]), percent(estimate["low"]), percent(estimate["high"]))
 
 
-def _rank(entry: Json) -> str:
-    best, worst = entry["rank_best"], entry["rank_worst"]
-    if best is None:
+def place(entry: Json) -> str:
+    """The rank, with the ranks that the data leave open; a dash where there is none."""
+    rank, best, worst = entry["rank"], entry["rank_best"], entry["rank_worst"]
+    if rank is None:
         return "–"
-    return str(best) if best == worst else f"{best}–{worst}"
+    return str(rank) if best == worst else f"{rank} ({best}–{worst})"
 
 
 def percent(value: float | None) -> str:

@@ -183,7 +183,10 @@ class ShownOutput(serializers.Serializer[Any]):
     edition = serializers.IntegerField()
     at = serializers.DateTimeField(help_text="Since when it is, or was, the board.")
     digest = serializers.CharField()
-    is_present = serializers.BooleanField()
+    is_present = serializers.BooleanField(help_text="There is no newer one.")
+    is_current = serializers.BooleanField(
+        help_text="It shows all that has happened; if not, a newer one is made in a moment."
+    )
 
 
 class PagedNumbers(BenchmarkNumbers):
@@ -321,6 +324,9 @@ class DetectorOutput(serializers.Serializer[Any]):
     sealed_at = serializers.DateTimeField(source="submission.sealed_at", allow_null=True)
     entry = EntryOutput(allow_null=True)
     n_ranked = serializers.IntegerField(help_text="How many detectors the rank is among.")
+    is_current = serializers.BooleanField(
+        help_text="The rank shows all that has happened; if not, it is made anew in a moment."
+    )
     timeline = TimelineOutput(allow_null=True)
     matrix = serializers.ListField(
         child=EstimateOutput(many=True),

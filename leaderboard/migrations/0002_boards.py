@@ -5,194 +5,256 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('leaderboard', '0001_initial'),
+        ("leaderboard", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='benchmark',
-            name='shares_scores',
-            field=models.BooleanField(default=False, help_text='Everybody may download the scores of single images, without their ids. Only for evaluation images that no detector is scored on any more: see docs/decisions/0013.'),
+            model_name="benchmark",
+            name="shares_scores",
+            field=models.BooleanField(
+                default=False,
+                help_text="Everybody may download the scores of single images, without their ids. Only for evaluation images that no detector is scored on any more: see docs/decisions/0013.",
+            ),
         ),
         migrations.AddField(
-            model_name='firstcontact',
-            name='best_balanced_accuracy',
+            model_name="firstcontact",
+            name="best_balanced_accuracy",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='firstcontact',
-            name='best_threshold',
+            model_name="firstcontact",
+            name="best_threshold",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='firstcontact',
-            name='brier',
+            model_name="firstcontact",
+            name="brier",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='firstcontact',
-            name='calibration_error',
+            model_name="firstcontact",
+            name="calibration_error",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='firstcontact',
-            name='equal_error_rate',
+            model_name="firstcontact",
+            name="equal_error_rate",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='firstcontact',
-            name='tpr_at_fpr_1',
+            model_name="firstcontact",
+            name="tpr_at_fpr_1",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='firstcontact',
-            name='tpr_at_fpr_5',
+            model_name="firstcontact",
+            name="tpr_at_fpr_5",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='periodscore',
-            name='best_balanced_accuracy',
+            model_name="periodscore",
+            name="best_balanced_accuracy",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='periodscore',
-            name='best_threshold',
+            model_name="periodscore",
+            name="best_threshold",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='periodscore',
-            name='brier',
+            model_name="periodscore",
+            name="brier",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='periodscore',
-            name='calibration_error',
+            model_name="periodscore",
+            name="calibration_error",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='periodscore',
-            name='equal_error_rate',
+            model_name="periodscore",
+            name="equal_error_rate",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='periodscore',
-            name='past_balanced_accuracy',
+            model_name="periodscore",
+            name="past_balanced_accuracy",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='periodscore',
-            name='past_recall',
+            model_name="periodscore",
+            name="past_recall",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='periodscore',
-            name='past_threshold',
+            model_name="periodscore",
+            name="past_threshold",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='periodscore',
-            name='past_tnr',
+            model_name="periodscore",
+            name="past_tnr",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='periodscore',
-            name='tpr_at_fpr_1',
+            model_name="periodscore",
+            name="tpr_at_fpr_1",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='periodscore',
-            name='tpr_at_fpr_5',
+            model_name="periodscore",
+            name="tpr_at_fpr_5",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='runscore',
-            name='generators_high',
+            model_name="runscore",
+            name="generators_high",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='runscore',
-            name='generators_low',
+            model_name="runscore",
+            name="generators_low",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='runscore',
-            name='means',
+            model_name="runscore",
+            name="means",
             field=models.JSONField(blank=True, default=dict),
         ),
         migrations.AddField(
-            model_name='submission',
-            name='null_row',
-            field=models.CharField(blank=True, choices=[('constant', 'Constant'), ('metadata', 'Metadata')], editable=False, max_length=10),
+            model_name="submission",
+            name="null_row",
+            field=models.CharField(
+                blank=True,
+                choices=[("constant", "Constant"), ("metadata", "Metadata")],
+                editable=False,
+                max_length=10,
+            ),
         ),
         migrations.AddField(
-            model_name='unitscore',
-            name='best_balanced_accuracy',
+            model_name="unitscore",
+            name="best_balanced_accuracy",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='unitscore',
-            name='best_threshold',
+            model_name="unitscore",
+            name="best_threshold",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='unitscore',
-            name='brier',
+            model_name="unitscore",
+            name="brier",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='unitscore',
-            name='calibration_error',
+            model_name="unitscore",
+            name="calibration_error",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='unitscore',
-            name='equal_error_rate',
+            model_name="unitscore",
+            name="equal_error_rate",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='unitscore',
-            name='tpr_at_fpr_1',
+            model_name="unitscore",
+            name="tpr_at_fpr_1",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='unitscore',
-            name='tpr_at_fpr_5',
+            model_name="unitscore",
+            name="tpr_at_fpr_5",
             field=models.FloatField(null=True),
         ),
         migrations.CreateModel(
-            name='BoardTouch',
+            name="BoardTouch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(auto_now_add=True)),
-                ('benchmark', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='board_touches', to='leaderboard.benchmark')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "benchmark",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="board_touches",
+                        to="leaderboard.benchmark",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='RunInfluence',
+            name="RunInfluence",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('units', models.JSONField()),
-                ('values', models.BinaryField()),
-                ('n_pairs', models.PositiveIntegerField(help_text='The smallest class of any set of the average.')),
-                ('run', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='influence', to='leaderboard.run')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("units", models.JSONField()),
+                ("values", models.BinaryField()),
+                (
+                    "n_pairs",
+                    models.PositiveIntegerField(help_text="The smallest class of any set of the average."),
+                ),
+                (
+                    "run",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="influence",
+                        to="leaderboard.run",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Board',
+            name="Board",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(auto_now_add=True)),
-                ('digest', models.CharField(max_length=64)),
-                ('n_rows', models.PositiveIntegerField()),
-                ('table', models.BinaryField()),
-                ('benchmark', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='boards', to='leaderboard.benchmark')),
-                ('edition', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='boards', to='leaderboard.edition')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField(auto_now_add=True)),
+                ("digest", models.CharField(max_length=64)),
+                ("n_rows", models.PositiveIntegerField()),
+                ("table", models.BinaryField()),
+                (
+                    "benchmark",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="boards",
+                        to="leaderboard.benchmark",
+                    ),
+                ),
+                (
+                    "edition",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="boards",
+                        to="leaderboard.edition",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['benchmark', '-id'],
-                'indexes': [models.Index(fields=['benchmark', '-at'], name='board_at'), models.Index(fields=['benchmark', 'digest'], name='board_digest')],
+                "ordering": ["benchmark", "-id"],
+                "indexes": [
+                    models.Index(fields=["benchmark", "-at"], name="board_at"),
+                    models.Index(fields=["benchmark", "digest"], name="board_digest"),
+                ],
             },
+        ),
+        # What was scored before has none of the new numbers: workers compute them from its predictions.
+        migrations.RunSQL(
+            "UPDATE leaderboard_run SET stale_since = now() WHERE EXISTS "
+            "(SELECT 1 FROM leaderboard_periodscore WHERE run_id = leaderboard_run.id)",
+            migrations.RunSQL.noop,
         ),
     ]

@@ -29,6 +29,8 @@ PAGE_ROWS = 50
 MOST_LIVE = 50
 MOST_OWN = 50
 
+# It knows the answers, so it is shown, and nobody is put in order by it.
+ORACLE = "best_balanced_accuracy"
 # The columns that a board sorts by, beside the forecasts w1, w2, …: the table's name of each.
 SORTABLE = {
     "next": "next",
@@ -39,7 +41,7 @@ SORTABLE = {
     "focus": "focus",
     "forgetting": "forgetting",
     "backward": "backward",
-    **{name: name for name in MEANS},
+    **{name: name for name in MEANS if name != ORACLE},
 }
 
 
@@ -65,13 +67,15 @@ class Focus:
 class BoardRow:
     """``windows``: the Next AUROC on each of the timeline's ``forecasts``, with the rank by it alone.
 
-    ``kept`` is there on benchmarks with continual training alone, ``focus`` where the view has one.
+    ``n_sharing``: how many detectors have its rank, itself among them; 0 without one. ``kept`` is there
+    on benchmarks with continual training alone, ``focus`` where the view has one.
     """
 
     entry: Entry
     windows: tuple[Estimate, ...]
     window_ranks: tuple[int | None, ...]
     cost_s: float | None
+    n_sharing: int = 0
     kept: Kept = field(default_factory=Kept)
     focus: Focus | None = None
 
@@ -102,7 +106,8 @@ class Coming:
 @dataclass(frozen=True)
 class Board:
     """One page of a board. ``rows`` is sorted as the view asks; ``own`` are private entries that the
-    reader may see, unranked; ``live`` are runs whose results are still to come.
+    reader may see, unranked; ``live`` are runs whose results are still to come. A view as of some
+    moment has neither, so that it stays what it is.
 
     ``n_rows``: how many the filters leave, ``n_all``: how many stand on the board. ``n_stale``: how
     many runs are being scored anew since a generator was withdrawn or re-dated. ``shown`` is ``None``
@@ -133,6 +138,11 @@ class Board:
     @property
     def n_pages(self) -> int:
         return max(1, -(-self.n_rows // PAGE_ROWS))
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether something is being computed that this page will show."""
+        return bool(self.live or self.coming or self.n_stale)
 
 
 @dataclass(frozen=True)
@@ -199,7 +209,8 @@ def leaderboard(benchmark: Benchmark, user: object, view: View | None = None) ->
     positions = ordered(board, view, order, kept)
     first = (view.page - 1) * PAGE_ROWS
     page = positions[first : first + PAGE_ROWS]
-    edition = benchmark.editions.filter(number=shown.edition).first() if shown.is_present else None
+    is_current = shown.is_present and not view.asof
+    edition = benchmark.editions.filter(number=shown.edition).first() if is_current else None
     return Board(
         benchmark,
         view,
@@ -329,6 +340,7 @@ def _number(value: Any) -> float | None:
 def board_rows(board: Snapshot, positions: Sequence[int], view: View | None = None) -> tuple[BoardRow, ...]:
     """Rows of a board as the page shows them."""
     means, counts = focus(board, view) if view and view.is_focused else (None, None)
+    ranks = board.numbers("rank")
 
     def row(position: int, found: Mapping[str, Any]) -> BoardRow:
         focused = None
@@ -339,6 +351,7 @@ def board_rows(board: Snapshot, positions: Sequence[int], view: View | None = No
             windows=_estimates(found, "windows"),
             window_ranks=tuple(found["windows_rank"]),
             cost_s=found["cost_s"],
+            n_sharing=int((ranks == found["rank"]).sum()) if found["rank"] else 0,
             kept=Kept(
                 found["forgetting"], found["forgetting_rank"], found["backward"], found["backward_rank"]
             ),
@@ -418,7 +431,8 @@ def _coming(benchmark: Benchmark, shown: Edition) -> Coming | None:
 def first_contact(benchmark: Benchmark, view: View | None = None) -> ContactMap:
     """Every detector's AUROC on every generator before it could learn from it, as it was kept for good.
 
-    Generators that every detector was trained on from the start have no first contact. Two queries.
+    Generators that every detector was trained on from the start have no first contact. A constant
+    number of queries.
     """
     view = view or View()
     shown = shown_board(benchmark, view.asof)
@@ -468,7 +482,7 @@ def first_contact(benchmark: Benchmark, view: View | None = None) -> ContactMap:
 
 
 def benchmark_summaries(user: object) -> list[BenchmarkSummary]:
-    """Every benchmark with the leaders of its present board. Two queries, and two for each benchmark."""
+    """Every benchmark with the leaders of its present board. Two queries, and three for each benchmark."""
     visible = Submission.objects.visible_to(user).entered().filter(null_row="")
     n_entries: dict[int, int] = defaultdict(int)
     n_entries.update(visible.order_by().values_list("benchmark").annotate(n=Count("pk")))

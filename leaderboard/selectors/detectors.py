@@ -81,12 +81,14 @@ class Detector:
 
     ``frontiers[k]``: the newest release date that was trained on by then. ``costs`` are the steps
     of this edition; ``cost_s`` counts the editions before it too, whose results are reused.
+    ``is_current``: the board that the rank is from shows all that has happened.
     """
 
     submission: Submission
     entry: Entry | None
     n_ranked: int
     timeline: Timeline | None
+    is_current: bool = False
     matrix: tuple[tuple[Estimate, ...], ...] = ()
     periods: tuple[WindowPeriods, ...] = ()
     generators: tuple[GeneratorScores, ...] = ()
@@ -123,8 +125,9 @@ def detector(submission_id: uuid.UUID, user: object) -> Detector | None:
     line = timelines.shown
     shown = shown_board(submission.benchmark)
     entry, n_ranked = _standing(submission, edition, timelines, shown)
+    is_current = shown is not None and shown.is_current
     if entry is None:
-        return Detector(submission, None, n_ranked, line)
+        return Detector(submission, None, n_ranked, line, is_current)
     units = {
         (score.window, score.unit_id): _scores(score) for score in UnitScore.objects.filter(run=entry.run_id)
     }
@@ -147,6 +150,7 @@ def detector(submission_id: uuid.UUID, user: object) -> Detector | None:
         entry=entry,
         n_ranked=n_ranked,
         timeline=line,
+        is_current=is_current,
         matrix=matrix,
         periods=tuple(
             WindowPeriods(

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 
+from django.db.models.functions import TruncDate
+
 from leaderboard.board import Snapshot
-from leaderboard.models import Benchmark, Board
+from leaderboard.models import Benchmark, Board, Generator
 from leaderboard.selectors.views import end_of
 
 EDITION = re.compile(r"edition-([0-9]{1,6})", re.ASCII)
 DIGEST = re.compile(r"[0-9a-f]{12,64}", re.ASCII)
 # Each process keeps so many boards in memory; one of 10,000 detectors takes some 20 MiB.
 KEPT = 6
+# A citation is so much of a board's digest.
+CITED_DIGITS = 16
+# So many past boards are offered; every other is found by its day.
+MOST_PAST = 40
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A board with when it was made. ``is_present``: there is none newer."""
+    """A board with when it was made.
+
+    ``is_present``: there is none newer. ``is_current``: besides, nothing has happened that it does
+    not show yet.
+    """
 
     snapshot: Snapshot
     number: int
@@ -27,11 +37,12 @@ class Shown:
     at: datetime
     digest: str
     is_present: bool
+    is_current: bool
 
     @property
     def citation(self) -> str:
         """What names this very board in an address, for good."""
-        return self.digest[:16]
+        return self.digest[:CITED_DIGITS]
 
 
 @lru_cache(maxsize=KEPT)
@@ -42,7 +53,7 @@ def _decoded(board_id: int, digest: str) -> Snapshot:
 
 
 def shown_board(benchmark: Benchmark, asof: str = "") -> Shown | None:
-    """The present board, or the one that ``asof`` names; ``None`` where there is none. Two queries.
+    """The present board, or the one that ``asof`` names; ``None`` where there is none. At most three queries.
 
     ``asof``: a date or a moment (what was shown at its end), ``edition-N`` (the last board of that
     edition) or the first 12 digits or more of a board's digest.
@@ -53,10 +64,10 @@ def shown_board(benchmark: Benchmark, asof: str = "") -> Shown | None:
         return None
     if match := EDITION.fullmatch(asof):
         boards = boards.filter(edition__number=int(match[1]))
-    elif asof and (moment := end_of(asof)):
-        boards = boards.filter(at__lt=moment)
     elif DIGEST.fullmatch(asof):
         boards = boards.filter(digest__startswith=asof)
+    elif asof and (moment := end_of(asof)):
+        boards = boards.filter(at__lt=moment)
     elif asof:
         return None
     found = boards.select_related("edition").defer("table").first()
@@ -69,4 +80,34 @@ def shown_board(benchmark: Benchmark, asof: str = "") -> Shown | None:
         at=found.at,
         digest=found.digest,
         is_present=found.pk == last,
+        is_current=found.pk == last and not benchmark.board_touches.exists(),
     )
+
+
+@dataclass(frozen=True)
+class PastBoard:
+    """The last board of an edition on a day (UTC)."""
+
+    edition: int
+    at: datetime
+    citation: str
+
+
+def past_boards(benchmark: Benchmark) -> list[PastBoard]:
+    """The last board of each edition and day, newest first; one query."""
+    rows = (
+        Board.objects.filter(benchmark=benchmark)
+        .annotate(day=TruncDate("at", tzinfo=UTC))
+        .order_by("-edition__number", "-day", "-id")
+        .distinct("edition__number", "day")
+        .values_list("edition__number", "at", "digest")[:MOST_PAST]
+    )
+    return [PastBoard(edition, at, digest[:CITED_DIGITS]) for edition, at, digest in rows]
+
+
+def withdrawn_since(shown: Shown) -> list[str]:
+    """The names of the generators that a board has scores on and that were withdrawn after it; one query."""
+    timelines = shown.snapshot.timelines
+    ids = {g.generator_id for timeline in (timelines.shown, timelines.contacts) for g in timeline.generators}
+    gone = Generator.objects.filter(pk__in=ids, withdrawn_at__isnull=False)
+    return list(gone.order_by("release_date", "name").values_list("name", flat=True))

@@ -133,7 +133,7 @@ def test_whoever_follows_the_page_ends_up_on_the_board(site: Stack, tmp_path: Pa
 
     with Api(site.url) as visitor:
         board = visitor.get("benchmarks/simulated/leaderboard/")["rows"]
-        entries = {row["entry"]["name"]: row["entry"] for row in board}
+        entries = {row["entry"]["name"]: row["entry"] for row in board if not row["entry"]["null_row"]}
         assert set(entries) == {"my-detector", "my-detector-by-curl"}
         for entry in entries.values():
             assert entry["rank"] is not None
