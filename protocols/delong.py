@@ -79,16 +79,31 @@ def delong_of(groups: TieGroups) -> Auroc | None:
     value = roc_auc(groups)
     if value is None:
         return None
-    m, n = groups.n_fakes, groups.n_reals
-    # A class of one image has no spread to estimate: `variance` is then None.
-    by_fake = (groups.doubled_reals_below / (2 * n) - value) / math.sqrt(max(m * (m - 1), 1))
-    by_real = (groups.doubled_fakes_above / (2 * m) - value) / math.sqrt(max(n * (n - 1), 1))
+    by_fake, by_real = _owed(groups, value)
     sizes = groups.fakes + groups.reals
     contributions = np.zeros(groups.n_images)
     contributions[groups.positions] = np.where(
         groups.is_fake, np.repeat(by_fake, sizes), np.repeat(by_real, sizes)
     )
-    return Auroc(value, contributions, min(m, n))
+    return Auroc(value, contributions, min(groups.n_fakes, groups.n_reals))
+
+
+def delong_variance(groups: TieGroups) -> float | None:
+    """The variance of :func:`delong_of` alone, which needs no number for every image."""
+    value = roc_auc(groups)
+    if value is None or min(groups.n_fakes, groups.n_reals) < 2:
+        return None
+    by_fake, by_real = _owed(groups, value)
+    return float((groups.fakes * by_fake**2 + groups.reals * by_real**2).sum())
+
+
+def _owed(groups: TieGroups, value: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What a fake and what a real with each distinct score contributes to the AUROC ``value``."""
+    m, n = groups.n_fakes, groups.n_reals
+    # A class of one image has no spread to estimate: the variance is then None.
+    by_fake = (groups.doubled_reals_below / (2 * n) - value) / math.sqrt(max(m * (m - 1), 1))
+    by_real = (groups.doubled_fakes_above / (2 * m) - value) / math.sqrt(max(n * (n - 1), 1))
+    return by_fake, by_real
 
 
 def weighted_mean(estimates: Sequence[Auroc], weights: Sequence[float] | None = None) -> Auroc:
@@ -134,10 +149,15 @@ def interval(estimate: Auroc, level: float = 0.95) -> Interval | None:
         return Interval(bound, 1.0)
     if value <= 0:
         return Interval(0.0, 1 - bound)
-    half_width = NormalDist().inv_cdf(1 - tail) * math.sqrt(variance) / (value * (1 - value))
+    return logit_interval(value, NormalDist().inv_cdf(1 - tail) * math.sqrt(variance))
+
+
+def logit_interval(value: float, half_width: float) -> Interval:
+    """The interval ``value`` ± ``half_width``, carried over to the logit scale; 0 < ``value`` < 1."""
     logit = math.log(value / (1 - value))
+    half = half_width / (value * (1 - value))
     # Rounding may carry an end of a very short interval past the value.
-    return Interval(min(_expit(logit - half_width), value), max(_expit(logit + half_width), value))
+    return Interval(min(_expit(logit - half), value), max(_expit(logit + half), value))
 
 
 def paired_test(first: Auroc, second: Auroc) -> PairedTest | None:

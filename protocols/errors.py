@@ -369,8 +369,14 @@ _add(
 _add(
     _C,
     "quota_runs",
-    "The team has as many entries under way as it may have.",
+    "The team has as many checks and runs under way as it may have.",
     "Wait until one has ended, or cancel one.",
+)
+_add(
+    _C,
+    "seed_limit",
+    "The entry has as many seeds as one may have, those that failed or were cancelled included.",
+    "Nothing; the spread over the seeds that it has is what the board shows.",
 )
 _add(
     _C,

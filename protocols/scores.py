@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -84,10 +86,31 @@ class ScoredImages:
 
     def groups(self, subset: NDArray[np.bool_] | None = None) -> TieGroups:
         """The tie groups of the images where ``subset`` [n] is true, or of all."""
-        positions, scores, fake = self.order, self.sorted_scores, self.sorted_fake
-        if subset is not None:
-            chosen = subset[self.order]
-            positions, scores, fake = positions[chosen], scores[chosen], fake[chosen]
+        if subset is None:
+            return self._groups(self.order, self.sorted_scores, self.sorted_fake)
+        chosen = subset[self.order]
+        return self._groups(self.order[chosen], self.sorted_scores[chosen], self.sorted_fake[chosen])
+
+    def parts(self, part_of: NDArray[np.integer[Any]], n_parts: int) -> list[TieGroups]:
+        """The tie groups of each of ``n_parts`` parts; ``part_of`` [n] is an image's part, or -1.
+
+        One pass over the images, whatever the number of parts.
+        """
+        # The order of the scores is kept within each part, so nothing is sorted by score again;
+        # and numbers of two bytes are sorted in linear time.
+        small = part_of.astype(np.int16) if n_parts <= np.iinfo(np.int16).max else part_of
+        rows = np.argsort(small[self.order], kind="stable")
+        sizes = np.bincount(part_of + 1, minlength=n_parts + 1)
+        ends = np.cumsum(sizes)
+        positions, scores, fake = self.order[rows], self.sorted_scores[rows], self.sorted_fake[rows]
+        return [
+            self._groups(positions[start:end], scores[start:end], fake[start:end])
+            for start, end in pairwise(ends.tolist())
+        ]
+
+    def _groups(
+        self, positions: NDArray[np.int64], scores: NDArray[np.float64], fake: NDArray[np.bool_]
+    ) -> TieGroups:
         # No score is infinite, so the sentinel ends the last group.
         bounded = np.append(scores, np.inf)
         last = np.flatnonzero(bounded[1:] != bounded[:-1])

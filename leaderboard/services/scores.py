@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -21,19 +21,22 @@ from leaderboard.models import (
     PeriodScore,
     Prediction,
     Run,
+    RunInfluence,
     RunScore,
+    Step,
     Unit,
     UnitScore,
 )
 from leaderboard.models.scores import Metrics as MetricsRow
 from leaderboard.queue import wake_workers
 from leaderboard.services.transfer import transfer_score
+from protocols.averages import averages
 from protocols.contract import Phase
-from protocols.delong import Auroc, delong_of
-from protocols.evaluation import average_over_time, evaluate_step
-from protocols.metrics import Metrics, measure
+from protocols.delong import Auroc
+from protocols.evaluation import Checkpoint, PeriodResult
+from protocols.influence import pack
+from protocols.metrics import Metrics
 from protocols.periods import Period
-from protocols.scores import ScoredImages
 from protocols.states import StepState
 
 Scores = NDArray[np.float64]
@@ -67,19 +70,35 @@ class Layout:
 
         self.window_of_unit = [window_of(unit.generator) for unit in self.units]
         self.n_windows = max([self.n_closed, *(window + 1 for window in self.window_of_unit)])
-        sizes = [unit.n_fakes + unit.n_reals for unit in self.units]
-        self.window_of = np.repeat(np.asarray(self.window_of_unit, dtype=np.int64), sizes)
-        self._unit_of = np.repeat(np.arange(len(self.units)), sizes)
+        self._sizes = [unit.n_fakes + unit.n_reals for unit in self.units]
+        self.unit_of = np.repeat(np.arange(len(self.units)), self._sizes)
         classes = [np.repeat([1, 0], [unit.n_fakes, unit.n_reals]) for unit in self.units]
-        self.labels = np.concatenate(classes or [np.empty(0)])
+        self._labels = np.concatenate(classes or [np.empty(0)])
 
-    def join(self, scores: Mapping[int, Scores]) -> Scores:
-        """The long array of the scores of one state, given by unit id."""
-        return np.concatenate([scores[unit.pk] for unit in self.units])
+    def leave_out(self, units: Collection[int]) -> None:
+        """Have these units, by id, count in no period."""
+        for position, unit in enumerate(self.units):
+            if unit.pk in units:
+                self.window_of_unit[position] = OUTSIDE
 
-    def of_unit(self, position: int) -> NDArray[np.bool_]:
-        inside: NDArray[np.bool_] = self._unit_of == position
-        return inside
+    def checkpoint(self, window: int, scores: Mapping[int, Scores]) -> Checkpoint:
+        """The state after training on ``window``, with its scores by unit id.
+
+        A unit that it has no scores for counts in none of its periods.
+        """
+        joined = [
+            scores.get(unit.pk, np.zeros(size)) for unit, size in zip(self.units, self._sizes, strict=True)
+        ]
+        windows = [
+            own if unit.pk in scores else OUTSIDE
+            for unit, own in zip(self.units, self.window_of_unit, strict=True)
+        ]
+        return Checkpoint(
+            self._labels,
+            np.concatenate(joined or [np.empty(0)]),
+            np.repeat(np.asarray(windows, dtype=np.int64), self._sizes),
+            window,
+        )
 
 
 @dataclass
@@ -149,75 +168,115 @@ def window_score(edition: Edition, window: int, scores: Mapping[Unit, Scores]) -
     ``scores``: for each unit its float64 array, fakes first.
     """
     layout = Layout(edition, sorted(scores, key=lambda unit: unit.pk))
-    joined = layout.join({unit.pk: values for unit, values in scores.items()})
-    images = ScoredImages(layout.labels, joined)
-    units = []
-    for position, unit in enumerate(layout.units):
-        groups = images.groups(layout.of_unit(position))
-        units.append(UnitScore(window=window, unit=unit, **_columns(measure(groups), delong_of(groups))))
-    results = evaluate_step(layout.labels, joined, layout.window_of, window, layout.n_windows)
+    by_unit = {unit.pk: values for unit, values in scores.items()}
+    return _window_score(layout, layout.checkpoint(window, by_unit), by_unit.keys())
+
+
+def _window_score(layout: Layout, checkpoint: Checkpoint, scored: Collection[int]) -> WindowScore:
+    """The rows of one state, which has scores for the units with the ids ``scored``."""
+    window = checkpoint.step
+    units, contacts = [], []
+    results = checkpoint.units(layout.unit_of, len(layout.units))
+    for unit, own, result in zip(layout.units, layout.window_of_unit, results, strict=True):
+        if unit.pk not in scored:
+            continue
+        columns = _columns(result.metrics)
+        units.append(UnitScore(window=window, unit=unit, roc_auc_variance=result.roc_auc_variance, **columns))
+        if own > 0 and window == own - 1:
+            contacts.append(units[-1])
     periods = [
-        PeriodScore(window=window, period=period, **_columns(results[period].metrics, results[period].auroc))
-        for period in PERIODS
+        _period_score(window, period, result)
+        for period, result in checkpoint.results(layout.n_windows, periods=PERIODS).items()
         # After the last window there may be no next one, and then there is no score to show.
-        if results[period].metrics.n_fake_images
-    ]
-    contacts = [
-        score
-        for score, own in zip(units, layout.window_of_unit, strict=True)
-        if own > 0 and window == own - 1
+        if result.metrics.n_fake_images
     ]
     return WindowScore(window, units, periods, contacts)
 
 
-def _columns(metrics: Metrics, auroc: Auroc | None) -> dict[str, Any]:
+def _period_score(window: int, period: Period, result: PeriodResult) -> PeriodScore:
+    return PeriodScore(
+        window=window,
+        period=period,
+        roc_auc_variance=result.auroc.variance if result.auroc else None,
+        **_columns(result.metrics),
+        **(asdict(result.past) if result.past else {}),
+    )
+
+
+def _columns(metrics: Metrics) -> dict[str, Any]:
     values = asdict(metrics)
     del values["n_real_images"], values["n_fake_images"]
-    return values | {"roc_auc_variance": auroc.variance if auroc else None}
+    return values
 
 
 def run_score(run: Run) -> None:
-    """Write the averages over time of a run, once all of its windows are predicted.
-
-    They are over closed windows alone. The interval is over images: each image's
-    influence on all windows of the average is summed before it is squared, so images
-    that count in several windows count once.
-    """
-    steps = list(run.steps.filter(phase=Phase.PREDICT, unit=None).order_by("window"))
+    """Write the averages over time of a run, once all of its windows are predicted."""
+    steps = _predictions(run)
     if any(step.state != StepState.SUCCEEDED for step in steps):
         return
+    layout, stored = _stored(run, steps)
+    _save_averages(run, layout, [layout.checkpoint(window, scores) for window, scores in stored.items()])
+
+
+def _predictions(run: Run) -> list[Step]:
+    return list(run.steps.filter(phase=Phase.PREDICT, unit=None).order_by("window"))
+
+
+def _stored(run: Run, steps: Iterable[Step]) -> tuple[Layout, dict[int, dict[int, Scores]]]:
+    """The units of a run and what its ``steps`` scored them, by window and unit id."""
     units = list(run.edition.units.select_related("generator").order_by("pk"))
-    # What came when these states had been scored already may not have met all of them yet.
     stored = {step.window: stored_scores(step.key, units) for step in steps}
-    units = [unit for unit in units if all(unit.pk in scores for scores in stored.values())]
     layout = Layout(run.edition, units)
-    # The steps of the headline are scored alike with and without the fall-back of the last one.
-    results = {
-        step.window: evaluate_step(
-            layout.labels,
-            layout.join(stored[step.window]),
-            layout.window_of,
-            step.window,
-            layout.n_closed,
-            paper_compatible=True,
-        )
-        for step in steps
-    }
-    for period in PERIODS:
-        average = average_over_time(results, period, layout.n_closed)
-        paper = average_over_time(results, period, layout.n_closed, paper_compatible=True)
+    # An average is over the same images at every step. What came to the open window since is in no average.
+    layout.leave_out(
+        {
+            unit.pk
+            for unit, window in zip(units, layout.window_of_unit, strict=True)
+            if window < layout.n_closed and any(unit.pk not in scores for scores in stored.values())
+        }
+    )
+    return layout, stored
+
+
+def _save_averages(run: Run, layout: Layout, checkpoints: Sequence[Checkpoint]) -> None:
+    """The averages over time, over closed windows alone, and what the headline owes to every image."""
+    found = averages(checkpoints, layout.unit_of, layout.window_of_unit, layout.n_closed, PERIODS)
+    for period, average in found.items():
+        means = dict(average.forecasts.means)
+        images, generators = average.forecasts.interval, average.generators
         RunScore.objects.update_or_create(
             run=run,
             period=period,
             defaults={
-                "value": average.means["roc_auc"],
-                "low": average.interval.low if average.interval else None,
-                "high": average.interval.high if average.interval else None,
-                "paper_value": paper.means["roc_auc"],
-                "n_windows": len(average.steps),
+                "value": means.pop("roc_auc"),
+                "low": images.low if images else None,
+                "high": images.high if images else None,
+                "generators_low": generators.low if generators else None,
+                "generators_high": generators.high if generators else None,
+                "means": means,
+                "paper_value": average.paper_compatible.means["roc_auc"],
+                "n_windows": len(average.forecasts.steps),
             },
         )
+    _save_influence(run, layout, found[Period.NEXT].forecasts.auroc)
     transfer_score(run)
+
+
+def _save_influence(run: Run, layout: Layout, headline: Auroc | None) -> None:
+    if headline is None:
+        RunInfluence.objects.filter(run=run).delete()
+        return
+    # The first window is nobody's next one.
+    inside = [0 < window < layout.n_closed for window in layout.window_of_unit]
+    images = np.asarray(inside, dtype=bool)[layout.unit_of]
+    RunInfluence.objects.update_or_create(
+        run=run,
+        defaults={
+            "units": [unit.pk for unit, chosen in zip(layout.units, inside, strict=True) if chosen],
+            "values": pack(headline, images),
+            "n_pairs": headline.n_pairs,
+        },
+    )
 
 
 def stale_if_withdrawn(run: Run, units: Iterable[Unit]) -> None:
@@ -242,12 +301,14 @@ def rescore_next() -> bool:
         )
         if run is None:
             return False
-        units = list(run.edition.units.select_related("generator"))
-        for step in run.steps.filter(phase=Phase.PREDICT, unit=None, state=StepState.SUCCEEDED):
-            scores = stored_scores(step.key, units)
-            known = {unit: scores[unit.pk] for unit in units if unit.pk in scores}
-            window_score(run.edition, step.window, known).save(run, step.key)
-        run_score(run)
+        steps = _predictions(run)
+        done = [step for step in steps if step.state == StepState.SUCCEEDED]
+        layout, stored = _stored(run, done)
+        checkpoints = [layout.checkpoint(step.window, stored[step.window]) for step in done]
+        for step, checkpoint in zip(done, checkpoints, strict=True):
+            _window_score(layout, checkpoint, stored[step.window].keys()).save(run, step.key)
+        if len(done) == len(steps):
+            _save_averages(run, layout, checkpoints)
         run.stale_since = None
         run.save(update_fields=["stale_since"])
         return True

@@ -6,11 +6,15 @@ from datetime import date
 
 import numpy as np
 import pytest
+from django.utils import timezone
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from leaderboard.models import Edition, PeriodScore, Run, RunScore, Unit, UnitScore
-from leaderboard.services.scores import run_score, window_score
+from leaderboard.models import Edition, Generator, PeriodScore, Run, RunInfluence, RunScore, Unit, UnitScore
+from leaderboard.services.scores import rescore_next, run_score, window_score
 from protocols.contract import Phase
+from protocols.delong import paired_test
+from protocols.influence import unpack
+from protocols.metrics import FRACTIONS, evaluate
 from protocols.states import StepState
 from tests.leaderboard.factories import (
     BenchmarkFactory,
@@ -29,17 +33,25 @@ pytestmark = pytest.mark.django_db
 N_WINDOWS = 3
 
 
-@pytest.fixture
-def edition() -> Edition:
-    """Three closed windows of one generator, and one generator in the open window."""
-    benchmark = BenchmarkFactory(generators_per_window=1)
+def an_edition(per_window: int) -> Edition:
+    """Three closed windows of ``per_window`` generators, and as many generators in the open window."""
+    benchmark = BenchmarkFactory(generators_per_window=per_window)
     edition = EditionFactory(benchmark=benchmark)
     for index in range(N_WINDOWS + 1):
-        generator = GeneratorFactory(corpus=benchmark.corpus, release_date=date(2020, 1 + index, 1))
-        UnitFactory(benchmark=benchmark, generator=generator, n_fakes=20, n_reals=20)
+        generators = [
+            GeneratorFactory(corpus=benchmark.corpus, release_date=date(2020, 1 + index, 1 + day))
+            for day in range(per_window)
+        ]
+        for generator in generators:
+            UnitFactory(benchmark=benchmark, generator=generator, n_fakes=20, n_reals=20)
         if index < N_WINDOWS:
-            WindowFactory(edition=edition, index=index, generators=[generator])
+            WindowFactory(edition=edition, index=index, generators=generators)
     return edition
+
+
+@pytest.fixture
+def edition() -> Edition:
+    return an_edition(per_window=1)
 
 
 @pytest.fixture
@@ -135,12 +147,134 @@ def test_the_headline_averages_the_forecasts_on_closed_windows_only(edition: Edi
     )
 
 
+def test_the_other_metrics_are_averaged_over_the_forecasts_too(edition: Edition, run: Run) -> None:
+    drawn = {k: draw(edition, k) for k in range(N_WINDOWS)}
+    for k, scores in drawn.items():
+        predict(run, k, scores)
+        window_score(edition, k, scores).save(run, "state")
+    run_score(run)
+    for period in ("next", "past", "whole"):
+        means = RunScore.objects.get(run=run, period=period).means
+        rows = PeriodScore.objects.filter(run=run, period=period, window__lt=N_WINDOWS - 1)
+        names = {name for name in FRACTIONS if name != "roc_auc"}
+        if period == "next":
+            names |= {"past_balanced_accuracy", "past_tnr", "past_recall"}
+        assert set(means) == names
+        for name in names:
+            assert means[name] == pytest.approx(np.mean([getattr(row, name) for row in rows]), abs=1e-12)
+
+
+def test_a_mean_that_misses_a_step_is_null(edition: Edition, run: Run) -> None:
+    for k in range(N_WINDOWS):
+        # Nothing is called fake, so there is no precision.
+        predict(run, k, {unit: values / 3 for unit, values in draw(edition, k).items()})
+    run_score(run)
+    means = RunScore.objects.get(run=run, period="next").means
+    assert (means["precision"], means["recall"]) == (None, 0)
+
+
+def test_the_threshold_of_the_past_is_applied_to_the_next_window(edition: Edition, run: Run) -> None:
+    scores = draw(edition, 3)
+    window_score(edition, 1, scores).save(run, "state")
+    rows = {row.period: row for row in PeriodScore.objects.filter(run=run)}
+    assert rows["past"].past_threshold is rows["whole"].past_threshold is None
+    following = rows["next"]
+    assert following.past_threshold == rows["past"].best_threshold
+    (unit,) = covered(edition, 2, 2)
+    expected = evaluate(np.repeat([1, 0], 20), scores[unit], following.past_threshold)
+    assert (following.past_balanced_accuracy, following.past_tnr, following.past_recall) == (
+        expected.balanced_accuracy,
+        expected.tnr,
+        expected.recall,
+    )
+
+
+def test_generators_have_an_interval_where_every_window_has_two(edition: Edition, run: Run) -> None:
+    for k in range(N_WINDOWS):
+        predict(run, k, draw(edition, k))
+    run_score(run)
+    assert {score.generators_low for score in RunScore.objects.filter(run=run)} == {None}
+
+    edition = an_edition(per_window=3)
+    run = RunFactory(submission=SubmissionFactory(benchmark=edition.benchmark), edition=edition)
+    for k in range(N_WINDOWS):
+        predict(run, k, draw(edition, k))
+    run_score(run)
+    for score in RunScore.objects.filter(run=run):
+        assert 0 < score.generators_low < score.value < score.generators_high < 1
+
+
+def test_what_the_headline_owes_to_every_image_is_kept_for_paired_tests(edition: Edition, run: Run) -> None:
+    other = RunFactory(submission=SubmissionFactory(benchmark=edition.benchmark), edition=edition)
+    for number, each in enumerate((run, other)):
+        for k in range(N_WINDOWS):
+            predict(each, k, draw(edition, 10 * number + k))
+        run_score(each)
+    estimates = []
+    for each in (run, other):
+        kept, headline = each.influence, RunScore.objects.get(run=each, period="next")
+        # The first window is nobody's next one, and the open one is in no average.
+        assert kept.units == [unit.pk for unit in covered(edition, 1, N_WINDOWS - 1)]
+        assert kept.n_pairs == 20
+        estimate = unpack(headline.value, bytes(kept.values), kept.n_pairs)
+        assert len(estimate.contributions) == 2 * 40
+        half = np.sqrt(estimate.variance) * 1.959964 / (headline.value * (1 - headline.value))
+        logit = np.log(headline.value / (1 - headline.value))
+        assert headline.high == pytest.approx(1 / (1 + np.exp(-logit - half)), abs=1e-6)
+        estimates.append(estimate)
+    test = paired_test(*estimates)
+    assert test is not None
+    assert 0 < test.p_value < 1
+
+
+def test_without_a_headline_nothing_is_kept(edition: Edition, run: Run) -> None:
+    for k in range(N_WINDOWS):
+        predict(run, k, draw(edition, k))
+    run_score(run)
+    assert RunInfluence.objects.filter(run=run).exists()
+    # Without its only generator a window has no score, and the average none either.
+    (unit,) = covered(edition, 1, 1)
+    Generator.objects.filter(pk=unit.generator_id).update(withdrawn_at=timezone.now())
+    run_score(run)
+    assert RunScore.objects.get(run=run, period="next").value is None
+    assert not RunInfluence.objects.filter(run=run).exists()
+
+
+def test_computing_anew_changes_nothing(edition: Edition, run: Run) -> None:
+    for k in range(N_WINDOWS):
+        scores = draw(edition, k)
+        predict(run, k, scores)
+        window_score(edition, k, scores).save(run, "state")
+    run_score(run)
+
+    def rows() -> list[list[dict]]:
+        return [
+            [
+                {name: value for name, value in row.items() if name != "id"}
+                for row in model.objects.filter(run=run).order_by(*order).values()
+            ]
+            for model, order in (
+                (UnitScore, ("window", "unit")),
+                (PeriodScore, ("window", "period")),
+                (RunScore, ("period",)),
+                (RunInfluence, ()),
+            )
+        ]
+
+    before = rows()
+    assert [len(each) for each in before] == [12, 9, 3, 1]
+    Run.objects.filter(pk=run.pk).update(stale_since=timezone.now())
+    assert rescore_next()
+    assert rows() == before
+
+
 def test_constant_scores_are_exactly_a_half_with_no_width(edition: Edition, run: Run) -> None:
     for k in range(N_WINDOWS):
         predict(run, k, {unit: np.full(40, 0.5) for unit in edition.units.all()})
     run_score(run)
     for score in RunScore.objects.filter(run=run):
         assert (score.value, score.low, score.high, score.paper_value) == (0.5, 0.5, 0.5, 0.5)
+        assert score.means["equal_error_rate"] == 0.5
 
 
 def test_there_is_no_average_before_all_windows_are_predicted(edition: Edition, run: Run) -> None:
