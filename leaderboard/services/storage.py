@@ -55,7 +55,7 @@ def storage_free(kind: Kind, *, actor: object) -> Freed:
     Raises ``RequestError('conflict')`` when the queue is too busy to be held still, and
     ``RequestError('nothing_to_free')`` for a kind of which everything is needed for good.
     """
-    if kind == Kind.LISTS:
+    if kind in storage.KEPT:
         raise RequestError("nothing_to_free")
     # The slow part is done before anything is held still; what comes later is nobody's to delete.
     there = storage.stored_objects().keys() if kind == Kind.ORPHANS else set()

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.template.defaultfilters import filesizeformat
 
-from leaderboard.selectors.desk.storage import Inventory, Kind, take_inventory
+from leaderboard.selectors.desk.storage import KEPT, Inventory, Kind, take_inventory
 from leaderboard.services.moves import SERVER
 from leaderboard.services.storage import storage_free
 from protocols.errors import TidemarkError
@@ -17,7 +17,7 @@ class Command(BaseCommand):
     help = "Show what lies in the store and what nobody needs; with --free delete that of one kind."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        kinds = [kind.value for kind in Kind if kind != Kind.LISTS]
+        kinds = [kind.value for kind in Kind if kind not in KEPT]
         parser.add_argument("--free", metavar="KIND", choices=kinds, help=f"One of {', '.join(kinds)}.")
 
     def handle(self, *args: Any, **options: Any) -> None:

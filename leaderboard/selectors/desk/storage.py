@@ -20,12 +20,14 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Length
 from django.utils import timezone
 
 from leaderboard.models import (
     Artifact,
     ArtifactKind,
     Batch,
+    Board,
     Checkpoint,
     Edition,
     Run,
@@ -57,6 +59,11 @@ class Kind(StrEnum):
     CHECKPOINTS = "checkpoints"
     ORPHANS = "orphans"
     UPLOADS = "uploads"
+    BOARDS = "boards"
+
+
+# What says what a score means, or may be cited, is kept for good.
+KEPT = (Kind.LISTS, Kind.BOARDS)
 
 
 @dataclass(frozen=True)
@@ -351,7 +358,7 @@ def take_inventory() -> Inventory:
             _bytes(objects, old) + sum(facts.st_size for facts in left),
         )
     )
-    stocks.append(_uploads())
+    stocks += [_uploads(), _boards()]
     room = disk_room()
     return Inventory(now, tuple(stocks), room.total, room.free)
 
@@ -404,6 +411,12 @@ def _from_json(text: str) -> Inventory:
 
 def _bytes(objects: Mapping[str, os.stat_result], keys: Collection[str]) -> int:
     return sum(objects[key].st_size for key in keys)
+
+
+def _boards() -> Stock:
+    """Boards lie in the database."""
+    kept = Board.objects.aggregate(n=Count("pk"), size=Sum(Length("table")))
+    return Stock(Kind.BOARDS, kept["n"], kept["size"] or 0)
 
 
 def _uploads() -> Stock:

@@ -31,6 +31,7 @@ from leaderboard.selectors.desk import storage as selectors
 from leaderboard.selectors.desk.storage import Inventory, Kind, Stock, inventory, take_inventory
 from leaderboard.services import storage
 from leaderboard.services.audit import Verb
+from leaderboard.services.boards import board_refresh
 from leaderboard.services.storage import storage_free
 from leaderboard.store import store
 from protocols.contract import Phase
@@ -332,9 +333,10 @@ def test_every_field_that_holds_a_store_key_is_known_here() -> None:
     assert keys <= found
 
 
-def test_lists_are_never_freed() -> None:
+@pytest.mark.parametrize("kind", [Kind.LISTS, Kind.BOARDS])
+def test_what_scores_mean_and_what_may_be_cited_is_never_freed(kind: Kind) -> None:
     with pytest.raises(RequestError) as error:
-        storage_free(Kind.LISTS, actor="ada")
+        storage_free(kind, actor="ada")
     assert error.value.code == "nothing_to_free"
 
 
@@ -356,6 +358,10 @@ def test_the_inventory_counts_each_object_once_and_tells_what_is_missing() -> No
     assert (by_kind[Kind.ARCHIVES].n_objects, by_kind[Kind.ARCHIVES].size_bytes) == (1, 4)
     assert (by_kind[Kind.SHARDS].n_objects, by_kind[Kind.SHARDS].size_bytes) == (1, 1)
     assert by_kind[Kind.LISTS].n_missing == 1
+    board = board_refresh(EditionFactory().benchmark)
+    assert board is not None
+    boards = next(stock for stock in take_inventory().stocks if stock.kind == Kind.BOARDS)
+    assert (boards.n_objects, boards.size_bytes) == (1, len(bytes(board.table)))
     assert taken.n_missing == 1
     assert set(by_kind) == set(Kind)
     assert taken.disk_bytes > taken.disk_free_bytes > 0
