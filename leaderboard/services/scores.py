@@ -29,6 +29,7 @@ from leaderboard.models import (
 )
 from leaderboard.models.scores import Metrics as MetricsRow
 from leaderboard.queue import wake_workers
+from leaderboard.services.boards import board_touch
 from leaderboard.services.transfer import transfer_score
 from protocols.averages import averages
 from protocols.contract import Phase
@@ -125,6 +126,7 @@ class WindowScore:
         UnitScore.objects.bulk_create(self.units)
         PeriodScore.objects.bulk_create(self.periods)
         _keep_contacts(run, self.window, state_key, self.contacts)
+        board_touch(run.edition.benchmark_id)
 
 
 def _keep_contacts(run: Run, window: int, state_key: str, scores: Sequence[UnitScore]) -> None:
@@ -260,6 +262,7 @@ def _save_averages(run: Run, layout: Layout, checkpoints: Sequence[Checkpoint]) 
         )
     _save_influence(run, layout, found[Period.NEXT].forecasts.auroc)
     transfer_score(run)
+    board_touch(run.edition.benchmark_id)
 
 
 def _save_influence(run: Run, layout: Layout, headline: Auroc | None) -> None:
