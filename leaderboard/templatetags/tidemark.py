@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from itertools import groupby
 from typing import Any
 
 from django import template
 from django.http import HttpRequest
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from leaderboard.charts import scale
@@ -23,6 +24,7 @@ THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
 
 WHISKER_WIDTH, WHISKER_HEIGHT, WHISKER_PAD = 108, 14, 4
+SPARK_WIDTH, SPARK_HEIGHT, SPARK_PAD = 112, 32, 3
 
 # The shape beside the name of a state, so that colour is never the only sign.
 STATE_SIGNS = {
@@ -179,23 +181,71 @@ def heat(value: float | None) -> SafeString:
     )
 
 
-@register.inclusion_tag("parts/whisker.html")
-def whisker(estimate: Estimate, floor: float) -> dict[str, Any]:
-    """An estimate as a stroke on the bar of its interval, over an axis from ``floor`` to 1."""
+@register.simple_tag
+def whisker(estimate: Estimate, floor: float, generators: Estimate | None = None) -> SafeString:
+    """An estimate as a stroke on the bar of its interval, over an axis from ``floor`` to 1.
+
+    ``generators``: the estimate with its interval over generators, as a thin line behind the bar.
+    """
 
     def place(value: float) -> float:
         inner = WHISKER_WIDTH - 2 * WHISKER_PAD
         return round(WHISKER_PAD + inner * (value - floor) / (1 - floor), 1)
 
-    return {
-        "width": WHISKER_WIDTH,
-        "height": WHISKER_HEIGHT,
-        "middle": WHISKER_HEIGHT // 2,
-        "ticks": [place(tick) for tick in (0.5, 0.75, 1.0)],
-        "low": None if estimate.low is None else place(estimate.low),
-        "value": None if estimate.value is None else place(estimate.value),
-        "high": None if estimate.high is None else place(estimate.high),
-    }
+    middle, bottom = WHISKER_HEIGHT // 2, WHISKER_HEIGHT
+    paths = [("tick", f"M{place(tick)} 0V{bottom}") for tick in (0.5, 0.75, 1.0)]
+    for name, bounds in (("reach", generators), ("span", estimate)):
+        if bounds and bounds.low is not None and bounds.high is not None:
+            paths.append((name, f"M{place(bounds.low)} {middle}H{place(bounds.high)}"))
+    if estimate.value is not None:
+        paths.append(("point", f"M{place(estimate.value)} 1V{bottom - 1}"))
+    return format_html(
+        '<svg class="whisker" viewBox="0 0 {0} {1}" width="{0}" height="{1}" aria-hidden="true">{2}</svg>',
+        WHISKER_WIDTH,
+        WHISKER_HEIGHT,
+        _drawn(paths),
+    )
+
+
+@register.simple_tag
+def sparkline(estimates: Sequence[Estimate], floor: float) -> SafeString:
+    """AUROCs from window to window as a small curve in the band of their intervals; missing ones are gaps.
+
+    What it shows is told in words to those who can't see it, and to a pointer.
+    """
+    step = (SPARK_WIDTH - 2 * SPARK_PAD) / max(len(estimates) - 1, 1)
+
+    def x(position: int) -> float:
+        return round(SPARK_PAD + step * position, 1)
+
+    def y(value: float) -> float:
+        share = (max(value, floor) - floor) / (1 - floor)
+        return round(SPARK_HEIGHT - SPARK_PAD - (SPARK_HEIGHT - 2 * SPARK_PAD) * share, 1)
+
+    paths = [("tick", f"M0 {y(0.5)}H{SPARK_WIDTH}")]
+    known = [(k, e, e.value) for k, e in enumerate(estimates) if e.value is not None]
+    # Neighbours have one curve: their position in the list and in time differ by the same.
+    for _, members in groupby(enumerate(known), key=lambda place: place[0] - place[1][0]):
+        run = [member for _, member in members]
+        lows = [f"{x(k)} {y(e.low)}" for k, e, _ in run if e.low is not None]
+        highs = [f"{x(k)} {y(e.high)}" for k, e, _ in run if e.high is not None]
+        if len(lows) == len(highs) == len(run):
+            paths.append(("band", f"M{'L'.join([*lows, *reversed(highs)])}Z"))
+        paths.append(("curve", f"M{'L'.join(f'{x(k)} {y(value)}' for k, _, value in run)}"))
+    paths.append(("dots", "".join(f"M{x(k)} {y(value)}h0" for k, _, value in known)))
+    return format_html(
+        '<svg class="spark" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img">'
+        "<title>AUROC window by window: {2}</title>{3}</svg>",
+        SPARK_WIDTH,
+        SPARK_HEIGHT,
+        ", ".join("no value" if e.value is None else f"{e.value:.3f}" for e in estimates),
+        _drawn(paths),
+    )
+
+
+def _drawn(paths: Sequence[tuple[str, str]]) -> SafeString:
+    """Paths of an SVG, each with its class."""
+    return format_html_join("", '<path class="{}" d="{}"/>', paths)
 
 
 @register.inclusion_tag("parts/state.html")
