@@ -12,6 +12,7 @@ from django.db import close_old_connections, connection, transaction
 
 from evaluator import worker
 from evaluator.null_rows import MAX_A_CLASS, _metadata, _thinned, null_row_next
+from evaluator.tasks import _null_row_one
 from leaderboard.models import (
     Benchmark,
     Corpus,
@@ -280,6 +281,8 @@ def test_what_fails_half_way_leaves_nothing_behind(benchmark: Benchmark) -> None
     with pytest.raises(FileNotFoundError):
         null_row_next()
     assert everything() == before
+    # The worker goes on to the steps of detectors.
+    assert not _null_row_one()
     aside.rename(manifest)
     assert compute() == 1
     assert len(matrix(run_of(NullRow.METADATA))) == 8

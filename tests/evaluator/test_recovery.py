@@ -32,7 +32,7 @@ from local.redis import Redis
 from protocols.states import RunState, StepState, SubmissionState
 from tests.engines import Running
 from tests.evaluator.processes import Processes, containers, processes, until
-from tests.evaluator.world import arrive, make_world, submit
+from tests.evaluator.world import arrive, make_world, predictions, submit
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.container, pytest.mark.processes]
 
@@ -89,7 +89,7 @@ def test_a_worker_killed_in_mid_training_loses_nothing_and_leaves_nothing(
     assert (
         "first@test lost contact" in Event.objects.get(step=step, new=StepState.READY, old="running").reason
     )
-    assert Prediction.objects.count() == 8
+    assert predictions().count() == 8
     until("the removal of every container", lambda: not containers(podman))
     folder = Path(os.environ["TIDEMARK_HOME"]) / "work"
     assert not list(folder.iterdir())
@@ -246,13 +246,14 @@ def test_a_worker_killed_in_mid_arrival_is_replaced_and_everybody_meets_the_newc
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     processes.worker("second")
-    until("both first contacts", lambda: FirstContact.objects.filter(generator__slug="new").count() == 2)
+    contacts = FirstContact.objects.filter(generator__slug="new", submission__null_row="")
+    until("both first contacts", lambda: contacts.count() == 2)
     step.refresh_from_db()
     assert (step.state, step.attempts) == (StepState.SUCCEEDED, 2)
     met = Step.objects.get(run__submission=quick, unit__isnull=False)
     assert (met.state, met.attempts) == (StepState.SUCCEEDED, 1)
-    assert Prediction.objects.filter(unit__generator__slug="new").count() == 2
-    assert all(contact.prospective for contact in FirstContact.objects.filter(generator__slug="new"))
+    assert predictions().filter(unit__generator__slug="new").count() == 2
+    assert all(contact.prospective for contact in contacts.all())
     assert set(Run.objects.values_list("state", flat=True)) == {RunState.SUCCEEDED}
     until("the removal of every container", lambda: not containers(podman))
 
@@ -271,7 +272,7 @@ def test_an_arrival_and_a_withdrawal_in_mid_run_disturb_no_step(
     assert run.state == RunState.SUCCEEDED, run.error_detail
     training.refresh_from_db()
     assert training.attempts == 1
-    until("the newcomer's first contact", FirstContact.objects.filter(generator=newcomer).exists)
+    until("the newcomer's first contact", submission.first_contacts.filter(generator=newcomer).exists)
     until("fresh scores", lambda: not Run.objects.filter(stale_since__isnull=False).exists())
     # The checkpoint of window 1 never saw the evaluation images of what was withdrawn before.
     last = run.steps.get(phase="predict", window=1, unit=None)

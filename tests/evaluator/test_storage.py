@@ -22,7 +22,7 @@ from leaderboard.services.storage import storage_free
 from leaderboard.store import store
 from protocols.errors import RequestError
 from protocols.states import RunState
-from tests.evaluator.world import make_world, submit
+from tests.evaluator.world import make_world, predictions, submit
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +117,7 @@ def test_freeing_again_and_again_disturbs_no_step_of_a_run(
     run = submission.runs.get()
     assert run.state == RunState.SUCCEEDED, run.error_detail
     assert {step.attempts for step in run.steps.all()} == {1}
-    assert Prediction.objects.count() == 2 * edition_units(submission)
+    assert predictions().count() == 2 * edition_units(submission)
     assert min(n for kind, n in freed.items() if kind != Kind.LISTS) > 10
 
 

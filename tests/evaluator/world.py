@@ -9,12 +9,13 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+from django.db.models import QuerySet
 from docker.client import DockerClient
 from PIL import Image as PillowImage
 
 from evaluator.data.ingest import ingest
 from evaluator.data.sources import SourceFile, SplitName
-from leaderboard.models import Batch, Benchmark, Corpus, Generator, Submission, User
+from leaderboard.models import Batch, Benchmark, Corpus, Generator, Prediction, Submission, User
 from leaderboard.services import (
     benchmarks,
     corpora,
@@ -171,6 +172,11 @@ def submit(benchmark: Benchmark, archive: Path, name: str, *, seed: int = 0) -> 
     with archive.open("rb") as file:
         uploads.upload_append(upload, offset=0, stream=file)
     return submissions.submission_attach(submission, upload, actor=owner)
+
+
+def predictions() -> QuerySet[Prediction]:
+    """Those of detectors: workers also make some for the server's null rows."""
+    return Prediction.objects.filter(step__run__submission__null_row="")
 
 
 def corpus() -> Corpus:
