@@ -1,23 +1,31 @@
-"""The home page, the leaderboards and the heat maps of first contact."""
+"""The home page and the pages of a board: the leaderboard, the heat map of first contact, the trends."""
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from leaderboard.charts.contact import first_contact_figure
+from leaderboard.charts.trends import ranks_figure, tradeoff_figure
 from leaderboard.models import Benchmark
 from leaderboard.pages import sorting
 from leaderboard.pages.requests import HtmxRequest
 from leaderboard.selectors import boards
 from leaderboard.selectors.arrivals import latest_arrivals
+from leaderboard.selectors.snapshots import Shown, past_boards, withdrawn_since
+from leaderboard.selectors.trends import trends as trends_of
 from leaderboard.selectors.views import View
 
 # The axis of the intervals begins at chance, or at the next tenth below the lowest bound.
 AXIS_FLOOR = 0.5
-NO_SUCH_BOARD = "This benchmark had no such board: name a day, edition-N or the digits of a board."
+NO_SUCH_BOARD = (
+    "This benchmark has no such board. A board is named by a day or a moment after its first one, "
+    "by edition-N, or by the digits of its citation."
+)
 
 
 def _benchmark(slug: str) -> Benchmark:
@@ -30,10 +38,41 @@ def axis_floor(lows: list[float | None]) -> float:
     return int(lowest * 10) / 10
 
 
+def one_address(request: HttpRequest, view: View) -> HttpResponse | None:
+    """Where the same view is found under its one address, if it was asked for by another.
+
+    A form sends every field, filled in or not; what is stored, linked and cited is the short address.
+    """
+    if request.GET.dict() == view.asked:
+        return None
+    return HttpResponseRedirect(f"{request.path}{view.query() if view.asked else ''}")
+
+
+def _which(benchmark: Benchmark, view: View, shown: Shown | None) -> dict[str, Any]:
+    """Which board a page is about, and which others there are: two queries at the most."""
+    if shown is None and view.asof:
+        raise Http404(NO_SUCH_BOARD)
+    past = [
+        (board, view.query(asof=board.citation, page=1), bool(shown and board.citation == shown.citation))
+        for board in past_boards(benchmark)
+    ]
+    return {
+        "shown": shown,
+        "past": past,
+        "present": view.query(asof="", page=1),
+        "gone": withdrawn_since(shown) if shown and not shown.is_present else [],
+    }
+
+
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     summaries = boards.benchmark_summaries(request.user)
-    lows = [row.entry.next.estimate.low for summary in summaries for row in summary.leaders]
+    lows = [
+        estimate.low
+        for summary in summaries
+        for row in summary.leaders
+        for estimate in (row.entry.next.estimate, row.entry.next.generators)
+    ]
     latest = latest_arrivals([summary.benchmark for summary in summaries])
     return render(
         request,
@@ -50,40 +89,92 @@ def home(request: HttpRequest) -> HttpResponse:
 def leaderboard(request: HtmxRequest, slug: str) -> HttpResponse:
     """The whole page, or just the board when htmx asks."""
     view = View.of(request.GET)
+    if moved := one_address(request, view):
+        return moved
     board = boards.leaderboard(_benchmark(slug), request.user, view)
-    if board.shown is None and view.asof:
-        raise Http404(NO_SUCH_BOARD)
     forecasts = board.timeline.forecasts if board.timeline else ()
     headers = sorting.columns(view, board.order, len(forecasts))
     lows = [
-        average.estimate.low
+        estimate.low
         for row in (*board.rows, *board.own)
         for average in (row.entry.next, row.entry.past, row.entry.whole)
+        for estimate in (average.estimate, average.generators)
     ]
     context = {
         "board": board,
         "view": view,
         "benchmark": board.benchmark,
         "headers": headers,
-        "forecasts": [
-            {"window": window, "column": headers[f"w{position + 1}"]}
-            for position, window in enumerate(forecasts)
-        ],
+        "forecasts": [(window, headers[f"w{position + 1}"]) for position, window in enumerate(forecasts)],
+        "metrics": [(metric, headers.get(metric.key)) for metric in sorting.METRICS],
         "floor": axis_floor(lows),
+        **_paging(view, board.n_rows, len(board.rows), board.n_pages, board.shown),
     }
-    template = "board/_board.html" if request.htmx else "board/leaderboard.html"
-    return render(request, template, context)
+    if request.htmx and board.shown:
+        return render(request, "board/_board.html", context)
+    return render(request, "board/leaderboard.html", context | _which(board.benchmark, view, board.shown))
+
+
+def _paging(view: View, n_rows: int, n_here: int, n_pages: int, shown: Shown | None) -> dict[str, Any]:
+    """Links to other pages and to this very view, and the sets of columns."""
+    first = (view.page - 1) * boards.PAGE_ROWS
+    return {
+        "paging": {
+            "first": first + 1 if n_here else 0,
+            "last": first + n_here,
+            "n_rows": n_rows,
+            "n_pages": n_pages,
+            "before": view.query(page=min(view.page - 1, n_pages)) if view.page > 1 else "",
+            "after": view.query(page=view.page + 1) if view.page < n_pages else "",
+            "start": view.query(page=1),
+        },
+        "permalink": view.query(asof=shown.citation) if shown else "",
+        "unfiltered": View(columns=view.columns, sort=view.sort, asof=view.asof).query(),
+        "column_sets": [
+            (label, view.query(columns=name, sort="", page=1), view.columns == name)
+            for name, label in (("", "Summary"), ("windows", "Every window"), ("metrics", "Other metrics"))
+        ],
+    }
 
 
 @require_safe
-def first_contact(request: HttpRequest, slug: str) -> HttpResponse:
+@vary_on_headers("HX-Request")
+def first_contact(request: HtmxRequest, slug: str) -> HttpResponse:
+    """The whole page, or just the map when htmx asks."""
     view = View.of(request.GET)
+    if moved := one_address(request, view):
+        return moved
     contact = boards.first_contact(_benchmark(slug), view)
-    if contact.shown is None and view.asof:
-        raise Http404(NO_SUCH_BOARD)
     figure = first_contact_figure(contact) if contact.rows and contact.generators else None
+    context = {
+        "board": contact,
+        "view": view,
+        "benchmark": contact.benchmark,
+        "figure": figure,
+        **_paging(view, contact.n_rows, len(contact.rows), contact.n_pages, contact.shown),
+    }
+    if request.htmx and contact.shown:
+        return render(request, "board/_contact.html", context)
+    return render(
+        request, "board/first_contact.html", context | _which(contact.benchmark, view, contact.shown)
+    )
+
+
+@require_safe
+def trends(request: HttpRequest, slug: str) -> HttpResponse:
+    view = View.of(request.GET)
+    if moved := one_address(request, view):
+        return moved
+    found = trends_of(_benchmark(slug), view)
     return render(
         request,
-        "board/first_contact.html",
-        {"contact": contact, "view": view, "benchmark": contact.benchmark, "figure": figure},
+        "board/trends.html",
+        {
+            "trends": found,
+            "view": view,
+            "benchmark": found.benchmark,
+            "ranks_figure": ranks_figure(found) if found.lines else None,
+            "tradeoff_figure": tradeoff_figure(found) if found.points else None,
+            **_which(found.benchmark, view, found.shown),
+        },
     )

@@ -79,6 +79,10 @@ class BoardRow:
     kept: Kept = field(default_factory=Kept)
     focus: Focus | None = None
 
+    @property
+    def forecasts(self) -> list[tuple[Estimate, int | None]]:
+        return list(zip(self.windows, self.window_ranks, strict=True))
+
 
 @dataclass(frozen=True)
 class LiveRow:

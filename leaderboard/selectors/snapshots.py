@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from django.db.models import Max
 from django.db.models.functions import TruncDate
 
 from leaderboard.board import Snapshot
@@ -95,14 +96,19 @@ class PastBoard:
 
 def past_boards(benchmark: Benchmark) -> list[PastBoard]:
     """The last board of each edition and day, newest first; one query."""
-    rows = (
+    last = (
         Board.objects.filter(benchmark=benchmark)
         .annotate(day=TruncDate("at", tzinfo=UTC))
-        .order_by("-edition__number", "-day", "-id")
-        .distinct("edition__number", "day")
-        .values_list("edition__number", "at", "digest")[:MOST_PAST]
+        .order_by()
+        .values("edition", "day")
+        .annotate(last=Max("pk"))
+        .values("last")
     )
-    return [PastBoard(edition, at, digest[:CITED_DIGITS]) for edition, at, digest in rows]
+    rows = Board.objects.filter(pk__in=last).order_by("-pk")[:MOST_PAST]
+    return [
+        PastBoard(edition, at, digest[:CITED_DIGITS])
+        for edition, at, digest in rows.values_list("edition__number", "at", "digest")
+    ]
 
 
 def withdrawn_since(shown: Shown) -> list[str]:

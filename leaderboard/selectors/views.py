@@ -13,6 +13,8 @@ from leaderboard.selectors.standings import TRAINED, TRAINING_FREE
 TRACKS = (TRAINED, TRAINING_FREE)
 # Of the declared cut-off: there is one; there is none; it is before the first generator that is forecast.
 PRETRAINING = ("declared", "undeclared", "before")
+# What the columns of the table are: averages with the timeline in small, every window, or other metrics.
+COLUMNS = ("windows", "metrics")
 MAX_TEXT = 80
 MAX_PAGE = 100_000
 # The headline, highest first: the order of the ranking.
@@ -23,12 +25,13 @@ HEADLINE = "-next"
 class View:
     """What is asked for; an empty text asks for nothing.
 
-    ``sort``: a column, with "-" before it for highest first. ``family``: of generators; with it, or
-    with ``prospective``, rows have the mean of their first contacts with those generators, or of the
-    prospective ones. ``seeds``: the fewest seeds. ``asof``: a date, a moment, ``edition-N`` or the
-    beginning of a board's digest.
+    ``columns``: which set of columns the page's table has. ``sort``: a column, with "-" before it for
+    highest first. ``family``: of generators; with it, or with ``prospective``, rows have the mean of
+    their first contacts with those generators, or of the prospective ones. ``seeds``: the fewest
+    seeds. ``asof``: a date, a moment, ``edition-N`` or the beginning of a board's digest.
     """
 
+    columns: str = ""
     sort: str = ""
     q: str = ""
     track: str = ""
@@ -54,6 +57,7 @@ class View:
             )
 
         return cls(
+            columns=text("columns", COLUMNS),
             sort=text("sort"),
             q=text("q"),
             track=text("track", TRACKS),
@@ -71,18 +75,31 @@ class View:
         return bool(self.family or self.prospective)
 
     @property
+    def is_narrowed(self) -> bool:
+        """Whether it leaves out rows by what detectors are, or has a focus."""
+        return bool(self.track or self.pretraining or self.is_focused or self.seeds > 1)
+
+    @property
     def is_filtered(self) -> bool:
-        return bool(self.q or self.track or self.pretraining or self.is_focused or self.seeds > 1)
+        return bool(self.q or self.is_narrowed)
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """What the address of this view names: all that differs from the plain board."""
+        return {
+            field.name: "1" if value is True else str(value)
+            for field in fields(self)
+            if (value := getattr(self, field.name)) != field.default
+        }
 
     def query(self, **changes: Any) -> str:
         """The query of the address of this view with ``changes``; "?" alone for the plain board."""
-        view = replace(self, **changes)
-        asked = {
-            field.name: "1" if value is True else value
-            for field in fields(view)
-            if (value := getattr(view, field.name)) != field.default
-        }
-        return f"?{urlencode(asked)}"
+        return f"?{urlencode(replace(self, **changes).asked)}"
+
+    @property
+    def elsewhere(self) -> str:
+        """What other pages of the benchmark are asked with: the board of the same day, and no filters."""
+        return View(asof=self.asof).query() if self.asof else ""
 
 
 def end_of(asof: str) -> datetime | None:
