@@ -29,7 +29,7 @@ Percentiles of the draws would cover too rarely: a window has too few generators
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,8 @@ SEED = 1337
 LEVEL = 0.95
 # Below this the draws differ by nothing but rounding.
 NO_SPREAD = 1e-12
+# Multiplications that OpenBLAS does without asking for a second thread.
+_SINGLE_THREADED = 2**17
 # Neighbours in the order of the scores that are compared one by one, before sums take over.
 _BLOCK = 16
 
@@ -91,8 +93,7 @@ def _tied(
     """The pairs of a fake of g and a real of h with one score."""
     rows = tie * n_units + unit
     fakes, reals = (_table(rows[inside & chosen], int(tie[-1]) + 1, n_units) for chosen in (fake, ~fake))
-    pairs: Floats = fakes.T @ reals
-    return pairs
+    return _summed(fakes, reals)
 
 
 def _table(cells: NDArray[np.int64], n_rows: int, n_columns: int) -> Floats:
@@ -115,48 +116,78 @@ def _real_before_fake(fake: NDArray[np.bool_], unit: NDArray[np.int64], n_units:
     width = n_units + 1
     block = np.arange(n_blocks)[:, None] * width
     fakes_in, reals_in = (_table((block + units).ravel(), n_blocks, width) for units in (fakes, reals))
-    between = fakes_in.T @ (np.cumsum(reals_in, axis=0) - reals_in)
+    between = _summed(fakes_in, np.cumsum(reals_in, axis=0) - reals_in)
     first, second = np.triu_indices(_BLOCK, 1)
     within = _table((fakes[:, second] * width + reals[:, first]).ravel(), width, width)
     both: Floats = (between + within)[:n_units, :n_units]
     return both
 
 
+def _summed(first: Floats, second: Floats) -> Floats:
+    """``firstᵀ second``, the sum over their rows."""
+    total = np.zeros((first.shape[1], second.shape[1]))
+    for rows in _pieces(len(first), total.size):
+        total += first[rows].T @ second[rows]
+    return total
+
+
+def _pieces(n_rows: int, n_products: int) -> Iterator[slice]:
+    """Slices of rows that cost ``n_products`` multiplications each, so few that BLAS starts no threads.
+
+    On a busy machine its threads cost thirty times the product: they wait for each other.
+    """
+    step = max(1, _SINGLE_THREADED // max(n_products, 1))
+    return (slice(start, start + step) for start in range(0, n_rows, step))
+
+
 class Redraws:
-    """The draws of the generators of ``n_windows`` windows; ``window_of_unit`` [u] is -1 for one in none."""
+    """The draws of the generators of ``n_windows`` windows; ``window_of_unit`` [u] is -1 for one in none.
+
+    ``weights`` [1 + draws, u]: of every generator. The first row is what was, every one once.
+    """
 
     def __init__(self, window_of_unit: Sequence[int], n_windows: int) -> None:
         self._window_of = np.asarray(window_of_unit, dtype=np.int64)
         self._n_windows = n_windows
         random = np.random.default_rng(SEED)
-        # The first row is what was: every generator once.
-        self._weights = np.ones((1 + N_DRAWS, len(self._window_of)))
+        self.weights = np.ones((1 + N_DRAWS, len(self._window_of)))
         self._members = [np.flatnonzero(self._window_of == window) for window in range(n_windows)]
         for members in self._members:
             n = len(members)
             if n > 1:
                 drawn = random.multinomial(n - 1, np.full(n, 1 / n), size=N_DRAWS)
-                self._weights[1:, members] = drawn * (n / (n - 1))
+                self.weights[1:, members] = drawn * (n / (n - 1))
+
+    def averages(self, counts: Mapping[int, PairCounts], period: Period) -> Floats | None:
+        """The average over time of one period [1 + draws]: as it is, then with the weights of each draw.
+
+        ``counts`` by step, each of the windows that the period covers at least. ``None`` if
+        a step is missing or undefined.
+        """
+        steps = averaged_steps(period, self._n_windows)
+        if not steps or not counts.keys() >= set(steps):
+            return None
+        terms = [self._aurocs(counts[step], window_range(period, step, self._n_windows)) for step in steps]
+        known = [term for term in terms if term is not None]
+        return np.asarray(np.mean(known, axis=0)) if len(known) == len(terms) else None
 
     def interval(self, counts: Mapping[int, PairCounts], period: Period) -> Interval | None:
         """The 95 % interval over generators of the average over time of one period.
 
-        ``counts`` by step, each of the windows that the period covers at least. ``None`` if
-        a step is missing or undefined, if a window of the average has a single generator,
-        or if every draw is perfect (or none gets anything right): nothing then tells how
+        ``None`` where there is no average, if a window of it has a single generator, or if
+        every draw is perfect (or none gets anything right): nothing then tells how
         generators differ. Where all scores are equal the average is ½ by construction,
         and so is the interval.
         """
-        steps = averaged_steps(period, self._n_windows)
-        covered = {step: window_range(period, step, self._n_windows) for step in steps}
-        windows = sorted({window for each in covered.values() for window in each})
-        if not steps or not counts.keys() >= set(steps) or any(len(self._members[w]) < 2 for w in windows):
+        averages = self.averages(counts, period)
+        windows = {
+            window
+            for step in averaged_steps(period, self._n_windows)
+            for window in window_range(period, step, self._n_windows)
+        }
+        if averages is None or any(len(self._members[window]) < 2 for window in windows):
             return None
-        terms = [self._aurocs(counts[step], covered[step]) for step in steps]
-        if any(term is None for term in terms):
-            return None
-        value, *rest = np.mean([term for term in terms if term is not None], axis=0).tolist()
-        draws = np.array(rest)
+        value, draws = float(averages[0]), averages[1:]
         spread = float(draws.std(ddof=1))
         if spread < NO_SPREAD:
             return Interval(value, value) if abs(value - 0.5) < NO_SPREAD else None
@@ -170,13 +201,18 @@ class Redraws:
         units = np.concatenate([self._members[window] for window in windows])
         if not (counts.fakes[units].all() and counts.reals[units].all()):
             return None
-        weights = self._weights[:, units]
-        won = ((weights @ counts.doubled_wins[np.ix_(units, units)]) * weights).sum(axis=1)
-        aurocs: Floats = won / (2 * (weights @ counts.fakes[units]) * (weights @ counts.reals[units]))
+        weights = self.weights[:, units]
+        sides = np.column_stack(
+            [counts.doubled_wins[np.ix_(units, units)], counts.fakes[units], counts.reals[units]]
+        )
+        sums = np.concatenate([weights[rows] @ sides for rows in _pieces(len(weights), sides.size)])
+        won = (sums[:, :-2] * weights).sum(axis=1)
+        aurocs: Floats = won / (2 * sums[:, -2] * sums[:, -1])
         return aurocs
 
-    def _degrees_of_freedom(self, draws: Floats, windows: Sequence[int]) -> float:
-        covariance = (draws - draws.mean()) @ (self._weights[1:] - 1) / (N_DRAWS - 1)
+    def _degrees_of_freedom(self, draws: Floats, windows: Collection[int]) -> float:
+        products = (draws - draws.mean())[:, None] * self.weights[1:]
+        covariance = products.sum(axis=0) / (N_DRAWS - 1)
         parts, scaled = 0.0, 0.0
         for window in windows:
             n = len(self._members[window])
