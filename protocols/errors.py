@@ -293,6 +293,12 @@ _C = Owner.CALLER
 _add(_C, "not_authenticated", "The request carries no valid token.", "Send `Authorization: Token …`.")
 _add(_C, "authentication_failed", "The token or the password is wrong or expired.", "Ask for a new token.")
 _add(_C, "permission_denied", "Your account may not do this.", "Ask the owner or a maintainer.")
+_add(
+    _C,
+    "scores_not_shared",
+    "The scores of single images are not shared: of this benchmark, or of an entry that is private.",
+    "Use the metrics of each generator; docs/decisions/0013-scores-of-single-images.md says why.",
+)
 _add(_C, "not_found", "There is nothing at this address that you may see.", "Check the address.")
 _add(_C, "invalid", "A field is wrong.", "Correct what `detail` says, in the field that `attr` names.")
 _add(_C, "method_not_allowed", "This address does not take this method.", "See /api/docs/.")

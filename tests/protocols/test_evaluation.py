@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from protocols.delong import delong, interval
-from protocols.evaluation import average_over_time, evaluate_step
+from protocols.evaluation import PAST_FRACTIONS, Checkpoint, average_over_time, evaluate_step
 from protocols.metrics import FRACTIONS, Metrics, evaluate
 from protocols.periods import Period, averaged_steps, window_range
 
 # Three windows with ten pairs each, and two reals that no generator is paired with.
 WINDOW_OF = np.array([*np.repeat([0, 1, 2], 20), -1, -1])
 LABELS = np.array([*np.tile([0, 1], 30), 0, 0])
+PUBLISHED = [Period.NEXT, Period.PAST, Period.WHOLE]
 
 
 def run(n_windows: int = 3, paper_compatible: bool = False, seed: int = 0):
@@ -46,6 +47,8 @@ def test_a_period_is_scored_on_its_own_images_alone(scores: np.ndarray, step: in
     for period, result in results.items():
         chosen = np.isin(WINDOW_OF, window_range(period, step, 3, paper_compatible=paper))
         assert result.metrics == evaluate(LABELS[chosen], scores[chosen])
+        if period != Period.NEXT:
+            assert result.past is None
         alone = delong(LABELS[chosen], scores[chosen])
         if alone is None:
             assert result.auroc is None
@@ -53,6 +56,52 @@ def test_a_period_is_scored_on_its_own_images_alone(scores: np.ndarray, step: in
             assert result.auroc is not None
             assert result.auroc.variance == pytest.approx(alone.variance, abs=1e-15)
             assert len(result.auroc.contributions) == len(LABELS)
+
+
+@given(npst.arrays(float, len(LABELS), elements=st.floats(0, 1)), st.integers(0, 1))
+def test_the_threshold_of_the_past_judges_the_next_window(scores: np.ndarray, step: int) -> None:
+    results = evaluate_step(LABELS, scores, WINDOW_OF, step, 3)
+    past = results[Period.NEXT].past
+    assert past is not None
+    assert past.past_threshold == results[Period.PAST].metrics.best_threshold
+    chosen = step + 1 == WINDOW_OF
+    expected = evaluate(LABELS[chosen], scores[chosen], past.past_threshold)
+    assert (past.past_balanced_accuracy, past.past_tnr, past.past_recall) == (
+        expected.balanced_accuracy,
+        expected.tnr,
+        expected.recall,
+    )
+
+
+def test_without_a_next_window_no_threshold_is_applied() -> None:
+    assert evaluate_step(LABELS, LABELS / 2, WINDOW_OF, 2, 3)[Period.NEXT].past is None
+    one_class = np.zeros_like(LABELS)
+    assert evaluate_step(one_class, LABELS / 2, WINDOW_OF, 0, 3)[Period.NEXT].past is None
+
+
+@given(npst.arrays(float, len(LABELS), elements=st.floats(0, 1)))
+def test_a_generator_is_scored_on_its_own_images_alone(scores: np.ndarray) -> None:
+    unit_of = np.where(WINDOW_OF < 0, -1, np.arange(len(LABELS)) // 2 % 5)
+    results = Checkpoint(LABELS, scores, WINDOW_OF, 0).units(unit_of, 6)
+    for unit, result in enumerate(results):
+        chosen = unit_of == unit
+        assert result.metrics == evaluate(LABELS[chosen], scores[chosen])
+        alone = delong(LABELS[chosen], scores[chosen])
+        expected = alone.variance if alone else None
+        assert result.roc_auc_variance == pytest.approx(expected, abs=1e-15)
+    assert results[5].metrics.n_fake_images == results[5].metrics.n_real_images == 0
+
+
+def test_one_checkpoint_answers_for_timelines_of_any_length() -> None:
+    scores = np.random.default_rng(1).uniform(size=len(LABELS))
+    checkpoint = Checkpoint(LABELS, scores, WINDOW_OF, 1)
+    for n_windows in (2, 3):
+        for paper in (False, True):
+            again = evaluate_step(LABELS, scores, WINDOW_OF, 1, n_windows, paper_compatible=paper)
+            results = checkpoint.results(n_windows, paper_compatible=paper, periods=PUBLISHED)
+            assert list(results) == PUBLISHED
+            for period, result in results.items():
+                assert (result.metrics, result.past) == (again[period].metrics, again[period].past)
 
 
 def test_an_average_is_the_mean_over_its_steps_with_an_interval() -> None:
@@ -63,6 +112,11 @@ def test_an_average_is_the_mean_over_its_steps_with_an_interval() -> None:
         for name in FRACTIONS:
             values = [getattr(results[step][period].metrics, name) for step in average.steps]
             assert average.means[name] == pytest.approx(np.mean(values))
+        assert set(average.means) == {*FRACTIONS, *(PAST_FRACTIONS if period == Period.NEXT else ())}
+        if period == Period.NEXT:
+            for name in PAST_FRACTIONS:
+                values = [getattr(results[step][period].past, name) for step in average.steps]
+                assert average.means[name] == pytest.approx(np.mean(values))
         auroc = average.means["roc_auc"]
         assert auroc is not None
         assert average.interval is not None
