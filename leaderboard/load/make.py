@@ -8,13 +8,12 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from datetime import date, timedelta
 from typing import Any, TypeVar
 
-import django
 import numpy as np
 from django.db import connection, transaction
 from django.utils import timezone
-from threadpoolctl import threadpool_limits
 
 from leaderboard.load.copying import copy_in
+from leaderboard.load.process import set_up
 from leaderboard.load.rows import InventedRun, World, made, published_at
 from leaderboard.load.simulation import N_IMAGES, N_UNITS, N_WINDOWS, PER_WINDOW, Traits
 from leaderboard.models import (
@@ -239,7 +238,7 @@ def _made(world: World, runs: Sequence[InventedRun], processes: int) -> Iterator
         return
     # A forked process would share this one's connection to the database.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, initializer=_set_up) as pool:
+    with ProcessPoolExecutor(processes, context, initializer=set_up) as pool:
         waiting: list[tuple[int, Future[Tables]]] = []
         for chunk in chunks:
             waiting.append((len(chunk), pool.submit(made, world, chunk)))
@@ -248,12 +247,6 @@ def _made(world: World, runs: Sequence[InventedRun], processes: int) -> Iterator
                 yield n_runs, future.result()
         for n_runs, future in waiting:
             yield n_runs, future.result()
-
-
-def _set_up() -> None:
-    django.setup()
-    # The matrices are small, and the processes take the cores already.
-    threadpool_limits(1)
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
