@@ -49,7 +49,7 @@ def ranks_figure(trends: Trends) -> figure.Figure:
                         for window in forecasts
                     ]
                 ),
-                "range": [-0.15, len(forecasts) - 0.85],
+                "range": [-0.15, len(forecasts) - 0.98],
             },
             "yaxis": {
                 "title": {"text": "rank", "font": {"color": figure.MUTED}},
@@ -176,6 +176,8 @@ def tradeoff_figure(trends: Trends) -> figure.Figure:
                 "tickfont": {"color": figure.MUTED},
                 "gridcolor": figure.RULE,
                 "dtick": 1,
+                "exponentformat": "none",
+                "separatethousands": True,
                 "zeroline": False,
                 "fixedrange": True,
             },

@@ -23,7 +23,7 @@ from leaderboard.selectors.views import HEADLINE, View
 from protocols.periods import Period
 from protocols.states import LIVE_RUN, RunState, StepState
 
-N_LEADERS = 3
+N_LEADERS = 5
 PAGE_ROWS = 50
 # So many of those that are under way, and of the reader's own private entries, are listed.
 MOST_LIVE = 50
@@ -199,6 +199,11 @@ class BenchmarkSummary:
     shown: Shown | None
     n_entries: int
     leaders: tuple[BoardRow, ...] = ()
+
+    @property
+    def n_generators(self) -> int:
+        """How many generators its detectors are scored on."""
+        return len(self.shown.snapshot.timelines.contacts.generators) if self.shown else 0
 
 
 def leaderboard(benchmark: Benchmark, user: object, view: View | None = None) -> Board:

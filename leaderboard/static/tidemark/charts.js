@@ -31,5 +31,6 @@
   }
 
   document.addEventListener("themechange", draw);
+  document.addEventListener("htmx:afterSettle", draw);
   draw();
 })();
