@@ -258,6 +258,8 @@ UPLOAD_STALL_S = env.float("UPLOAD_STALL_S", default=30.0)
 QUOTA_SUBMISSIONS_A_DAY = env.int("QUOTA_SUBMISSIONS_A_DAY", default=20)
 QUOTA_ACTIVE_RUNS = env.int("QUOTA_ACTIVE_RUNS", default=20)
 QUOTA_STORED_BYTES = env.int("QUOTA_STORED_BYTES", default=200 * 2**30)
+# How many seeds an entry may run with, the one that it was entered with included.
+MAX_SEEDS = env.int("MAX_SEEDS", default=5)
 # How many teams one person may own beside their own: each has quotas of its own.
 QUOTA_TEAMS = env.int("QUOTA_TEAMS", default=3)
 # What each phase of a trial run may take. The other limits are the benchmark's own.

@@ -213,6 +213,27 @@ def retry(entry: Which, server: Server = None, token: Token = "", as_json: AsJso
 
 
 @app.command()
+def seed(
+    entry: Which,
+    number: Annotated[int, typer.Argument(metavar="SEED", min=0, help="One that it has not run with.")],
+    server: Server = None,
+    token: Token = "",
+    as_json: AsJson = False,
+) -> None:
+    """Run an accepted entry with another seed too, so that a board can show the spread of its scores."""
+    with session(server, token, as_json=as_json) as api:
+        found = _found(api, entry)
+        run = api.post(f"submissions/{found['id']}/runs/", seed=number)
+        if as_json:
+            print_json(run)
+        else:
+            typer.echo(
+                f"{found['name']} runs with seed {run['seed']} on edition {run['edition']} "
+                f"(run {run['id']} is {run['state']})."
+            )
+
+
+@app.command()
 def withdraw(
     entry: Which,
     reason: Annotated[str, typer.Option(help="Why; readers see it.")] = "",

@@ -25,6 +25,7 @@ from leaderboard.models.submissions import teams_of
 from leaderboard.selectors import visible
 from leaderboard.selectors.steps import cost_of
 from leaderboard.selectors.waits import Wait, wait_of, waits_of
+from leaderboard.services.seeds import submission_add_seed
 from leaderboard.services.submissions import (
     submission_attach,
     submission_cancel,
@@ -363,6 +364,26 @@ class SubmissionRetry(SubmissionAction):
         """Go on after a fault of the platform, from where it stopped."""
         submission = submission_retry(managed(request, submission_id), actor=request.user)
         return Response(SubmissionOutput(submission).data)
+
+
+class SeedInput(Input):
+    seed = serializers.IntegerField(min_value=0, max_value=MAX_INT, help_text="One that it has not run with.")
+
+
+class SubmissionRuns(SubmissionAction):
+    @extend_schema(request=SeedInput, responses={201: RunDetailOutput})
+    @idempotent()
+    def post(self, request: Request, submission_id: uuid.UUID) -> Response:
+        """Run an accepted entry with a further seed on the newest edition, for the board to show the spread.
+
+        Editions that open later run all its seeds.
+        """
+        submission = managed(request, submission_id)
+        seed = SeedInput.parse(request)["seed"]
+        made = submission_add_seed(submission, seed, actor=request.user)
+        run = runs_with_steps(request.user).get(pk=made.pk)
+        answer = RunDetailOutput(run, context={"waits": waits_of(run.steps.all())})
+        return created(answer, "run", run.pk)
 
 
 class WithdrawInput(Input):

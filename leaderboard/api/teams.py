@@ -60,7 +60,7 @@ class QuotaOutput(serializers.Serializer[Any]):
 
 class QuotasOutput(serializers.Serializer[Any]):
     submissions_a_day = QuotaOutput(help_text="Handed in during the last 24 hours, or being uploaded.")
-    active_runs = QuotaOutput(help_text="Entries that are being checked, tried or run.")
+    active_runs = QuotaOutput(help_text="Checks, trials and runs under way; each seed has a run of its own.")
     stored_bytes = QuotaOutput(help_text="Kept archives, and uploads as they were declared.")
 
 

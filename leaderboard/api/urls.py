@@ -45,6 +45,7 @@ from leaderboard.api.submissions import (
     SubmissionCancel,
     SubmissionDetail,
     SubmissionRetry,
+    SubmissionRuns,
     Submissions,
     SubmissionTrial,
     SubmissionUpload,
@@ -95,6 +96,7 @@ core: list[URLPattern | URLResolver] = [
     path(
         "submissions/<uuid:submission_id>/withdraw/", SubmissionWithdraw.as_view(), name="submission-withdraw"
     ),
+    path("submissions/<uuid:submission_id>/runs/", SubmissionRuns.as_view(), name="submission-runs"),
     path("submissions/<uuid:submission_id>/trial/", SubmissionTrial.as_view(), name="submission-trial"),
     path("runs/", Runs.as_view(), name="runs"),
     path("runs/<int:run_id>/", RunDetail.as_view(), name="run"),

@@ -1,4 +1,4 @@
-"""A submission's live page, its owner's list, and the button that cancels."""
+"""A submission's live page, its owner's list, and what its team may do with it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from functools import partial
 
+from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
@@ -17,6 +18,8 @@ from django.views.decorators.vary import vary_on_headers
 from leaderboard.models import Submission, User
 from leaderboard.pages.requests import HtmxRequest
 from leaderboard.selectors import submissions
+from leaderboard.selectors.seeds import seed_offer
+from leaderboard.services.seeds import submission_add_seed
 from leaderboard.services.submissions import (
     submission_cancel,
     submission_delete,
@@ -24,6 +27,9 @@ from leaderboard.services.submissions import (
     submission_withdraw,
 )
 from protocols.errors import RequestError
+
+# The largest of PostgreSQL's four-byte integers.
+MAX_SEED = 2**31 - 1
 
 
 def _report(
@@ -45,7 +51,12 @@ def submission(request: HtmxRequest, submission_id: uuid.UUID) -> HttpResponse:
     return render(
         request,
         template,
-        {"report": report, "submission": report.submission, "benchmark": report.submission.benchmark},
+        {
+            "report": report,
+            "submission": report.submission,
+            "benchmark": report.submission.benchmark,
+            "offer": None if request.htmx or not report.is_trusted else seed_offer(report.submission),
+        },
     )
 
 
@@ -99,6 +110,29 @@ def retry(request: HttpRequest, submission_id: uuid.UUID) -> HttpResponse:
         submission_id,
         submission_retry,
         "It goes on where it stopped.",
+    )
+
+
+class SeedForm(forms.Form):
+    seed = forms.IntegerField(min_value=0, max_value=MAX_SEED)
+
+
+@login_required
+@require_POST
+def add_seed(request: HttpRequest, submission_id: uuid.UUID) -> HttpResponse:
+    """Run it with another seed; the team and maintainers may."""
+    form = SeedForm(request.POST)
+
+    def run(submission: Submission, *, actor: User) -> None:
+        if not form.is_valid():
+            raise RequestError("invalid", f"A seed is a whole number from 0 to {MAX_SEED}.")
+        submission_add_seed(submission, form.cleaned_data["seed"], actor=actor)
+
+    return _act(
+        request,
+        submission_id,
+        run,
+        "It runs with another seed. The board shows the spread as soon as all windows are scored.",
     )
 
 

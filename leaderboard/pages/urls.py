@@ -27,6 +27,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("submissions/<uuid:submission_id>/", submissions.submission, name="submission"),
     path("submissions/<uuid:submission_id>/cancel/", submissions.cancel, name="submission-cancel"),
     path("submissions/<uuid:submission_id>/retry/", submissions.retry, name="submission-retry"),
+    path("submissions/<uuid:submission_id>/seed/", submissions.add_seed, name="submission-seed"),
     path("submissions/<uuid:submission_id>/withdraw/", submissions.withdraw, name="submission-withdraw"),
     path("submissions/<uuid:submission_id>/delete/", submissions.delete, name="submission-delete"),
     path("desk/", desk.desk, name="desk"),

@@ -33,5 +33,5 @@ def unfinished_entries(user: Any) -> QuerySet[Submission]:
 
 
 def rooms(teams: list[Team]) -> list[Room]:
-    """Four queries a team."""
+    """Six queries a team."""
     return [Room(team, quotas(team)) for team in teams]

@@ -27,6 +27,7 @@ from leaderboard.models import (
     TrainingMode,
 )
 from leaderboard.selectors.images import n_unpaired_reals
+from leaderboard.selectors.seeds import planned_runs
 from leaderboard.selectors.steps import CONTAINER
 from leaderboard.selectors.timelines import newest_edition
 from leaderboard.selectors.windows import (
@@ -37,7 +38,7 @@ from leaderboard.selectors.windows import (
     unchanged_windows,
 )
 from protocols.contract import Phase
-from protocols.states import ACTIVE_RUN, BatchState
+from protocols.states import ACTIVE_RUN, BatchState, SubmissionState
 
 # A generator with less than this share of the images that the others have is pointed out.
 FEW = 0.5
@@ -251,24 +252,24 @@ def _few(batch: Batch, benchmark: Benchmark) -> list[str]:
 
 
 class _Work:
-    """The steps of a benchmark's active detectors and what they took so far, by run."""
+    """The steps of a benchmark's active detectors and what they took so far, by run: one for each seed."""
 
     def __init__(self, benchmark: Benchmark, edition: Edition) -> None:
         self.benchmark, self.edition = benchmark, edition
         self.runs = list(
             Run.objects.filter(edition=edition, state__in=ACTIVE_RUN, submission__null_row="")
-            .select_related("submission")
+            .filter(submission__state=SubmissionState.ACCEPTED)
             .order_by("pk")
         )
-        self.n_detectors = len(self.runs)
+        self.n_detectors = len({run.submission_id for run in self.runs})
         self.unit_images = sum(unit.n_fakes + unit.n_reals for unit in edition.units.all())
         self._predict_s = self._seconds_per_image()
         self._last_training = self._last_trainings()
         self._window_images = list(edition.windows.values_list("n_images", flat=True))
 
     def arrival(self, batch: Batch) -> PhaseCost:
-        """The first contacts of every active detector with the batch's evaluation images and their reals."""
-        seconds = [self._predicting(run, 2 * batch.n_eval) for run in self.runs]
+        """The first contacts of every active run with the batch's evaluation images and their reals."""
+        seconds = [self._predicting(run.pk, 2 * batch.n_eval) for run in self.runs]
         return self._cost(Phase.PREDICT, len(self.runs), 0, seconds)
 
     def anew(self, batch: Batch) -> tuple[PhaseCost, ...]:
@@ -292,7 +293,9 @@ class _Work:
         ``batch`` is counted as if it were published.
         """
         images = self._images_of_windows(closed, n_same, batch)
-        trainers = [run for run in self.runs if Phase.TRAIN in run.submission.phases]
+        known = {(run.submission_id, run.seed): run.pk for run in self.runs}
+        planned = [(entry, known.get((entry.pk, seed))) for entry, seed in planned_runs(self.benchmark)]
+        trainers = [run for entry, run in planned if Phase.TRAIN in entry.phases]
         training = [
             self._training(run, images, window) for run in trainers for window in range(n_same, len(closed))
         ]
@@ -306,7 +309,7 @@ class _Work:
             self._cost(
                 Phase.PREDICT,
                 len(trainers) * len(closed),
-                (len(self.runs) - len(trainers)) * len(closed),
+                (len(planned) - len(trainers)) * len(closed),
                 scoring,
             ),
         )
@@ -325,11 +328,11 @@ class _Work:
         new = [2 * sum(fakes.get(slug, 0) for slug in window) for window in closed[n_same:]]
         return self._window_images[:n_same] + new
 
-    def _training(self, run: Run, images: Sequence[int], window: int) -> float | None:
+    def _training(self, run: int | None, images: Sequence[int], window: int) -> float | None:
         """Seconds of training at ``window``, in proportion to the images of the last training so far."""
-        if run.pk not in self._last_training:
+        if run is None or run not in self._last_training:
             return None
-        last, seconds = self._last_training[run.pk]
+        last, seconds = self._last_training[run]
         mounted = sum(images[: window + 1]) if self._is_cumulative else images[window]
         before = sum(self._window_images[: last + 1]) if self._is_cumulative else self._window_images[last]
         return seconds * mounted / before if before else None
@@ -338,10 +341,11 @@ class _Work:
     def _is_cumulative(self) -> bool:
         return self.benchmark.training_mode == TrainingMode.CUMULATIVE
 
-    def _predicting(self, run: Run, n_images: int) -> float | None:
+    def _predicting(self, run: int | None, n_images: int) -> float | None:
         known = self._predict_s
-        rate = known.get(run.pk, fmean(known.values()) if known else None)
-        return None if rate is None else rate * n_images
+        if not known:
+            return None
+        return n_images * (known[run] if run in known else fmean(known.values()))
 
     def _seconds_per_image(self) -> dict[int, float]:
         images = dict(

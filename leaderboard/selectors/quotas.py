@@ -33,8 +33,9 @@ class Quotas:
     """What each bound counts.
 
     ``submissions_a_day``: what was handed in during the last 24 hours and what is being uploaded,
-    without what ended by a fault of the platform. ``active_runs``: entries that are being checked,
-    tried or run. ``stored_bytes``: kept archives, and uploads as they were declared.
+    without what ended by a fault of the platform. ``active_runs``: entries that are being checked or
+    tried, and runs that have not ended, one for each seed. ``stored_bytes``: kept archives, and
+    uploads as they were declared.
     """
 
     submissions_a_day: Quota
@@ -43,7 +44,7 @@ class Quotas:
 
 
 def quotas(team: Team) -> Quotas:
-    """Five queries."""
+    """Six queries."""
     entered = Submission.objects.filter(team=team)
     platform = Run.objects.filter(submission=OuterRef("pk"), state="failed", error_code__in=PLATFORM_FAULTS)
     today = (
@@ -53,8 +54,8 @@ def quotas(team: Team) -> Quotas:
         .count()
     )
     today += team.deleted_entries.filter(sealed_at__gt=timezone.now() - DAY).count()
-    live = Run.objects.filter(submission=OuterRef("pk"), state__in=LIVE_RUN)
-    active = entered.filter(Q(state__in=CHECKED) | Exists(live)).count()
+    active = entered.filter(state__in=CHECKED).count()
+    active += Run.objects.filter(submission__team=team, state__in=LIVE_RUN).count()
     # An image that was entered twice is kept once.
     archives = entered.exclude(archive="").order_by().values_list("archive", "archive_bytes").distinct()
     kept = sum(size for _, size in archives)

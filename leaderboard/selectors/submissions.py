@@ -109,8 +109,12 @@ def _stages(report: SubmissionReport) -> tuple[Stage, ...]:
     reached = _reached(submission)
     over = submission.state in ENDED_SUBMISSION
     if submission.state == SubmissionState.ACCEPTED and report.runs and report.is_final:
-        newest = report.runs[0].run
-        over, reached = newest.state != RunState.SUCCEEDED, reached + (newest.state == RunState.SUCCEEDED)
+        # An entry whose first run went well stays what it is when a further seed fails.
+        edition = report.runs[0].run.edition_id
+        went_well = any(
+            each.run.edition_id == edition and each.run.state == RunState.SUCCEEDED for each in report.runs
+        )
+        over, reached = not went_well, reached + went_well
     elif submission.accepted_at and over:
         reached += 1
     names = ("done",) * reached + (("failed" if over else "now"),)

@@ -15,11 +15,11 @@ from leaderboard.models import (
     Edition,
     EditionUnit,
     Split,
-    Submission,
     Unit,
     Window,
 )
 from leaderboard.selectors.images import published_rows
+from leaderboard.selectors.seeds import planned_runs
 from leaderboard.selectors.windows import FAKE, REAL, timeline_anew, timeline_extended, unchanged_windows
 from leaderboard.services.audit import Verb, record
 from leaderboard.services.boards import board_touch
@@ -30,7 +30,6 @@ from leaderboard.services.units import units_ensure
 from leaderboard.store import store
 from protocols.allocation import sample_reals
 from protocols.errors import RequestError
-from protocols.states import SubmissionState
 
 # The store key of a window's training list, and how many images it names.
 Manifest = tuple[str, int]
@@ -38,7 +37,8 @@ Manifest = tuple[str, int]
 
 def benchmark_lock(benchmark: Benchmark) -> Benchmark:
     """Lock the benchmark's timeline for this transaction: arrivals and editions happen one by one."""
-    return Benchmark.objects.select_for_update(of=("self",)).get(pk=benchmark.pk)
+    # Not its key: others write rows that name the benchmark, and may hold what is waited for here.
+    return Benchmark.objects.select_for_update(of=("self",), no_key=True).get(pk=benchmark.pk)
 
 
 def edition_open(benchmark: Benchmark, *, actor: object = SERVER) -> Edition:
@@ -126,11 +126,10 @@ def newcomer_join(edition: Edition, unit: Unit) -> None:
 
 
 def _start(edition: Edition, actor: object) -> None:
-    """Open an edition: every active submission gets a run on it."""
-    active = Submission.objects.filter(
-        benchmark=edition.benchmark, state=SubmissionState.ACCEPTED, null_row=""
-    )
-    runs = [run_create(submission, edition, seed=submission.seed) for submission in active]
+    """Open an edition: every active submission gets a run on it with each of its seeds."""
+    runs = [
+        run_create(submission, edition, seed=seed) for submission, seed in planned_runs(edition.benchmark)
+    ]
     edition.opened_at = timezone.now()
     if not runs:
         edition.settled_at = edition.opened_at

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaderboard.models import Team
-from leaderboard.selectors.quotas import quotas
+from leaderboard.selectors.quotas import Quotas, quotas
 from protocols.errors import RequestError
 
 
@@ -19,10 +19,19 @@ def require_entry(team: Team) -> None:
             f"The team {team.slug} handed in {found.submissions_a_day.used} entries in the last 24 hours; "
             f"{found.submissions_a_day.limit} are allowed.",
         )
+    _require_run(team, found)
+
+
+def require_run(team: Team) -> None:
+    """Room for one more run. The caller holds the team's row lock. Raises ``RequestError('quota_runs')``."""
+    _require_run(team, quotas(team))
+
+
+def _require_run(team: Team, found: Quotas) -> None:
     if not found.active_runs.left:
         raise RequestError(
             "quota_runs",
-            f"The team {team.slug} has {found.active_runs.used} entries under way; "
+            f"The team {team.slug} has {found.active_runs.used} checks and runs under way; "
             f"{found.active_runs.limit} are allowed.",
         )
 

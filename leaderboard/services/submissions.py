@@ -269,6 +269,8 @@ def submission_withdraw(submission: Submission, *, actor: object, reason: str = 
     Raises ``RequestError('illegal_transition')`` when it was taken back already.
     """
     with transaction.atomic():
+        # No seed is added in the meantime. Workers that hold a run of it may still write rows that name it.
+        Submission.objects.select_for_update(of=("self",), no_key=True).get(pk=submission.pk)
         _cancel_runs(submission, actor)
         arrivals_cancel(submission, actor=actor)
         return move(submission, SubmissionState.WITHDRAWN, actor=actor, reason=reason, **FREE, activity="")

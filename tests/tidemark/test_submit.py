@@ -15,7 +15,7 @@ import httpx
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
-from leaderboard.models import Submission, Trial, Upload, User
+from leaderboard.models import Run, Submission, Trial, Upload, User
 from leaderboard.services.teams import personal_team
 from local.processes import free_port
 from protocols.contract import Phase
@@ -355,6 +355,23 @@ def test_an_entry_is_cancelled_tried_again_withdrawn_and_deleted(ada: User) -> N
     gone = run("delete", "idea", "--yes", "--json")
     assert json.loads(gone.stdout) == {"id": str(draft.pk), "gone": True}
     assert not Submission.objects.filter(pk=draft.pk).exists()
+
+
+def test_an_entry_is_run_with_another_seed(ada: User) -> None:
+    submission = own(ada, name="spectrum")
+    first = RunFactory(submission=submission, state=RunState.SUCCEEDED)
+    done = run("seed", "spectrum", 3)
+    assert done.exit_code == 0, done.output
+    made = Run.objects.get(submission=submission, seed=3)
+    edition = first.edition.number
+    assert done.stdout == f"spectrum runs with seed 3 on edition {edition} (run {made.pk} is queued).\n"
+    twice = run("seed", "spectrum", 3, "--json")
+    assert twice.exit_code == Exit.REFUSED
+    assert json.loads(twice.stdout)["errors"][0]["code"] == "conflict"
+    told = json.loads(run("seed", submission.pk, 4, "--json").stdout)
+    assert (told["seed"], told["state"], len(told["steps"])) == (4, "queued", 4)
+    assert run("seed", "spectrum", "one").exit_code == Exit.USAGE
+    assert run("seed", "nothing", 1).exit_code == Exit.USAGE
 
 
 def test_a_name_that_means_two_entries_asks_for_an_id(ada: User) -> None:

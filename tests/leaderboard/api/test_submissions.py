@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.conf import LazySettings
 from django.utils import timezone
 
 from leaderboard.models import Membership, Role, Run, Submission
@@ -88,6 +89,48 @@ def test_a_failed_run_is_tried_again_only_after_our_fault(client_of: ClientOf) -
         client = client_of(run.submission.owner)
         assert client.post(f"/api/v1/submissions/{run.submission_id}/retry/").status_code == status
     assert Run.objects.get(pk=ours.pk).state == RunState.QUEUED
+
+
+def test_an_entry_is_run_with_another_seed_once(client_of: ClientOf) -> None:
+    first = RunFactory(state=RunState.SUCCEEDED)
+    client = client_of(first.submission.owner)
+    address = f"/api/v1/submissions/{first.submission_id}/runs/"
+    answers = [client.post(address, {"seed": 3}, HTTP_IDEMPOTENCY_KEY="again") for _ in range(2)]
+    made = answers[0].json()
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[1]["Idempotency-Replayed"] == "true"
+    assert answers[1].json() == made
+    assert Run.objects.filter(submission=first.submission).count() == 2
+    assert (made["seed"], made["state"], made["edition"]) == (3, "queued", first.edition.number)
+    assert [step["state"] for step in made["steps"]][:2] == ["ready", "waiting"]
+    assert answers[0]["Location"] == f"/api/v1/runs/{made['id']}/"
+    assert client.get(answers[0]["Location"]).json() == made
+    refused = client.post(address, {"seed": 3})
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (409, "conflict")
+    for body in ({}, {"seed": -1}, {"seed": 2**31}, {"seed": 1.5}, {"seed": 4, "edition": 1}):
+        assert client.post(address, body).status_code == 400, body
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "status", "code"),
+    [("MAX_SEEDS", 1, 409, "seed_limit"), ("QUOTA_ACTIVE_RUNS", 0, 429, "quota_runs")],
+)
+def test_a_seed_for_which_there_is_no_room_is_refused(
+    client_of: ClientOf, settings: LazySettings, setting: str, value: int, status: int, code: str
+) -> None:
+    first = RunFactory(state=RunState.SUCCEEDED)
+    setattr(settings, setting, value)
+    answer = client_of(first.submission.owner).post(
+        f"/api/v1/submissions/{first.submission_id}/runs/", {"seed": 1}
+    )
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (status, code)
+
+
+def test_nobody_runs_a_null_row(client_of: ClientOf) -> None:
+    run = RunFactory(submission__null_row="constant", state=RunState.SUCCEEDED)
+    address = f"/api/v1/submissions/{run.submission_id}/runs/"
+    for user in (run.submission.owner, UserFactory(maintainer=True)):
+        assert client_of(user).post(address, {"seed": 1}).status_code == 403
 
 
 def test_deleting_answers_204_and_keeps_what_was_published(client_of: ClientOf) -> None:

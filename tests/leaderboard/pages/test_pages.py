@@ -4,6 +4,7 @@ import re
 from uuid import uuid4
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 from django.test import Client, RequestFactory
@@ -11,6 +12,7 @@ from django.urls import reverse
 
 from leaderboard.models import Submission
 from leaderboard.pages.boards import axis_floor
+from leaderboard.templatetags.tidemark import THIN_SPACE
 from protocols.states import RunState
 from tests.leaderboard.factories import PASSWORD, UserFactory
 from tests.leaderboard.world import World
@@ -211,6 +213,36 @@ def test_nobody_else_cancels(world: World) -> None:
 def test_cancelling_what_has_ended_says_so(world: World, owner: Client) -> None:
     response = owner.post(reverse("submission-cancel", args=[world.failed.pk]), follow=True)
     assert "is under way" in response.content.decode()
+
+
+def test_the_team_runs_an_entry_with_another_seed(
+    world: World, owner: Client, client: Client, settings: LazySettings
+) -> None:
+    entry, form = world.succeeded[0], 'id="another-seed"'
+    page, address = (reverse(name, args=[entry.pk]) for name in ("submission", "submission-seed"))
+    assert form not in read(client, page)
+    # It would be polled away while somebody fills it in.
+    assert form not in read(owner, page, **{"HX-Request": "true"})
+    html = read(owner, page)
+    assert 'value="2" required' in html
+    assert "the seeds 0, 1;" in html
+    # Training took 412 s more at each of four windows, and scoring a quarter of that each time.
+    assert f"<b>4{THIN_SPACE}532 container seconds</b>" in html
+    assert "1 of 20 checks and runs under way" in html
+    for seed, told in (
+        ("2", "It runs with another seed."),
+        ("2", "has a run with seed 2"),
+        ("x", "A seed is"),
+    ):
+        assert told in owner.post(address, {"seed": seed}, follow=True).content.decode()
+    assert sorted(entry.runs.values_list("seed", flat=True)) == [0, 1, 2]
+    settings.QUOTA_ACTIVE_RUNS = 2
+    html = read(owner, page)
+    assert form not in html
+    assert "There is no room for another until one has ended." in html
+    settings.MAX_SEEDS = 3
+    for full_or_failed in (entry, world.failed):
+        assert '<section class="seed"' not in read(owner, reverse("submission", args=[full_or_failed.pk]))
 
 
 def test_signing_in_leads_to_what_was_asked_for(world: World) -> None:

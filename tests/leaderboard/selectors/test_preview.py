@@ -88,6 +88,40 @@ def test_one_that_fills_the_window_shows_what_closing_starts(benchmark: Benchmar
     assert steps.filter(phase=Phase.PREDICT).count() == predict.n_steps + predict.n_reused
 
 
+def test_each_seed_is_a_run_of_its_own(benchmark: Benchmark) -> None:
+    trains = Submission.objects.get(phases__contains="train")
+    for seed, state in ((1, RunState.SUCCEEDED), (2, RunState.FAILED)):
+        run = run_create(trains, benchmark.editions.get(), seed=seed)
+        run.steps.update(state=StepState.SUCCEEDED)
+        run.steps.filter(phase=Phase.TRAIN).update(timings={"container": 2 * TRAIN_S})
+        run.state = state
+        run.save()
+    # An entry that was taken back meets nobody, whatever its runs were.
+    left = run_create(SubmissionFactory(benchmark=benchmark), benchmark.editions.get(), seed=0)
+    left.steps.update(state=StepState.SUCCEEDED)
+    left.state = RunState.SUCCEEDED
+    left.save()
+    Submission.objects.filter(pk=left.submission_id).update(state="withdrawn")
+    publish(benchmark.corpus, "g4", "2020-09-01")
+    batch = seal(benchmark.corpus, "g5", "2020-10-01")
+    found = preview(batch)
+    assert found.n_detectors == 2
+    assert found.arrival is not None
+    assert found.arrival.n_steps == 3
+    train, predict = found.closing
+    assert (train.n_steps, train.n_reused) == (2, 4)
+    # The second seed took twice as long as the first.
+    assert train.container_s == pytest.approx((1 + 2) * TRAIN_S * 3 / 2)
+    n_before = Step.objects.filter(unit__isnull=False).count()
+    batch_publish(batch)
+    assert Step.objects.filter(unit__isnull=False).count() == n_before + found.arrival.n_steps
+    edition = benchmark.editions.last()
+    assert edition is not None
+    steps = Step.objects.filter(run__edition=edition, unit=None)
+    assert steps.filter(phase=Phase.TRAIN).count() == train.n_steps + train.n_reused
+    assert steps.filter(phase=Phase.PREDICT).count() == predict.n_steps + predict.n_reused
+
+
 def test_prices_make_it_a_cost(benchmark: Benchmark, settings: LazySettings) -> None:
     settings.CPU_HOUR_COST, settings.GPU_HOUR_COST, settings.CURRENCY = 0.05, 2.0, "CHF"
     benchmark.budgets["predict"] |= {"gpus": 1, "cpus": 4.0}

@@ -33,6 +33,7 @@ from leaderboard.services.editions import edition_approve, edition_open
 from leaderboard.services.generators import generator_redate, generator_withdraw
 from leaderboard.services.publication import batch_publish
 from leaderboard.services.scores import rescore_next, run_score, stored_scores, window_score
+from leaderboard.services.seeds import submission_add_seed
 from leaderboard.store import store
 from protocols.contract import Phase
 from protocols.errors import DataError, ParticipantError, RequestError
@@ -483,6 +484,28 @@ def test_generators_of_one_day_share_a_slot_of_the_open_window(benchmark: Benchm
     last = benchmark.editions.last()
     assert last is not None
     assert windows(last)[-1] == {"twin-a", "twin-b", "next"}
+
+
+def test_every_seed_meets_a_newcomer_and_has_a_first_contact_of_its_own(benchmark: Benchmark) -> None:
+    edition = edition_open(benchmark)
+    trains, draws = enter(benchmark), enter(benchmark, ["predict"])
+    for submission in (trains, draws):
+        runs.run_create(submission, edition, seed=0)
+        submission_add_seed(submission, 3, actor="ada")
+    work()
+    publish(benchmark.corpus, "new", "2020-09-01")
+    assert len(arrivals()) == 4
+    work()
+    contacts = FirstContact.objects.filter(generator__slug="new")
+    assert {(contact.submission, contact.seed) for contact in contacts} == {
+        (submission, seed) for submission in (trains, draws) for seed in (0, 3)
+    }
+    assert len({contact.state_key for contact in contacts}) == 4
+    # One that is added later meets it as well, with a checkpoint that has not learnt from it.
+    submission_add_seed(trains, 4, actor="ada")
+    work()
+    late = FirstContact.objects.get(generator__slug="new", seed=4)
+    assert (late.window, late.prospective) == (1, True)
 
 
 @pytest.mark.django_db(transaction=True)
