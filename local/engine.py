@@ -17,7 +17,11 @@ from sandbox.engine import Engine, connect
 START_S = 30.0
 STOP_S = 15.0
 
-INSTALL_PODMAN = "apt-get install podman runc"
+# catatonit is the init of every container; Debian only recommends it, and without it nothing starts.
+PODMAN = ("podman", "runc", "catatonit")
+INSTALL_PODMAN = f"apt-get install {' '.join(PODMAN)}"
+# Where Podman looks for it; distributions that ship it with Podman have it in no PATH.
+INIT = (Path("/usr/libexec/podman/catatonit"), Path("/usr/lib/podman/catatonit"))
 
 
 class NoEngineError(RuntimeError):
@@ -41,11 +45,9 @@ def container_engine(folder: Path, say: Callable[[str], None] = print) -> Iterat
         with contextlib.suppress(PlatformError):
             yield _engine_at(f"unix://{socket}")
             return
-    if shutil.which("podman") is None:
-        if not _can_install():
-            raise NoEngineError(f"There is neither Docker nor Podman on this machine: sudo {INSTALL_PODMAN}")
-        install(["podman", "runc"], say)
-    with podman_engine(folder) as engine:
+    if shutil.which("podman") is None and not _can_install():
+        raise NoEngineError(f"There is neither Docker nor Podman on this machine: sudo {INSTALL_PODMAN}")
+    with podman_engine(folder, say) as engine:
         yield engine
 
 
@@ -74,7 +76,7 @@ def _can_install() -> bool:
 
 def install(packages: Sequence[str], say: Callable[[str], None]) -> None:
     """Install Debian packages, as root. Raises ``NoEngineError`` with the last lines of apt-get."""
-    say(f"Installing {' and '.join(packages)} with apt-get …")
+    say(f"Installing {', '.join(packages)} with apt-get …")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for arguments in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
         done = subprocess.run(
@@ -91,26 +93,39 @@ def install(packages: Sequence[str], say: Callable[[str], None]) -> None:
 
 
 @contextlib.contextmanager
-def podman_engine(folder: Path) -> Iterator[Engine]:
+def podman_engine(folder: Path, say: Callable[[str], None] = print) -> Iterator[Engine]:
     """A Podman service of our own, root or rootless, over the user's usual store of images.
 
-    Raises ``NoEngineError`` when Podman is not installed or does not answer.
+    What is missing is installed, as root on Debian or Ubuntu. Raises ``NoEngineError`` when Podman,
+    or what it needs, is not there, or does not answer.
     """
-    if shutil.which("podman") is None:
-        raise NoEngineError(f"Podman is not installed: sudo {INSTALL_PODMAN}")
+    if _podman_lacks() and _can_install():
+        install(PODMAN, say)
+    if lacking := _podman_lacks():
+        raise NoEngineError(f"{' and '.join(lacking).capitalize()} not installed: sudo {INSTALL_PODMAN}")
     command = ["podman", *_podman_runtime(), "system", "service", "--time", "0"]
     socket = _socket(folder, "podman.sock")
     with _service([*command, f"unix://{socket}"], socket, folder / "podman.log") as engine:
         yield engine
 
 
+def _podman_lacks() -> list[str]:
+    """What has to be installed for Podman to start containers here."""
+    there = {
+        "podman": shutil.which("podman"),
+        "runc": _has_cgroup_v2() or shutil.which("runc"),
+        "catatonit": shutil.which("catatonit") or any(path.exists() for path in INIT),
+    }
+    return [package for package in PODMAN if not there[package]]
+
+
+def _has_cgroup_v2() -> bool:
+    return Path("/sys/fs/cgroup/cgroup.controllers").exists()
+
+
 def _podman_runtime() -> list[str]:
     """The runtime to ask for: crun, Podman's first choice, refuses cgroups that are not version 2."""
-    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
-        return []
-    if shutil.which("runc") is None:
-        raise NoEngineError("Podman needs runc on a machine without cgroup v2: sudo apt-get install runc")
-    return ["--runtime", "runc"]
+    return [] if _has_cgroup_v2() else ["--runtime", "runc"]
 
 
 @contextlib.contextmanager

@@ -115,7 +115,10 @@ def test_podman_is_started_where_there_is_no_docker(home: Path, monkeypatch: pyt
 
 
 def test_nothing_there_and_nothing_can_be_installed(bare: Path, home: Path) -> None:
-    with pytest.raises(NoEngineError, match="sudo apt-get install podman runc"), container_engine(home):
+    with (
+        pytest.raises(NoEngineError, match="sudo apt-get install podman runc catatonit"),
+        container_engine(home),
+    ):
         pass
 
 
@@ -126,12 +129,12 @@ def test_root_installs_podman_and_says_so(bare: Path, home: Path) -> None:
     apt_get.write_text('#!/bin/sh\necho "$@" >> "$0.log"\n')
     apt_get.chmod(0o755)
     # This apt-get brings no Podman, so the search ends by saying what is missing.
-    with pytest.raises(NoEngineError, match="Podman is not installed"), container_engine(home, said.append):
+    with pytest.raises(NoEngineError, match="not installed"), container_engine(home, said.append):
         pass
-    assert said == ["Installing podman and runc with apt-get …"]
+    assert said == ["Installing podman, runc, catatonit with apt-get …"]
     assert Path(f"{apt_get}.log").read_text().splitlines() == [
         "--quiet update",
-        "--quiet install --yes --no-install-recommends podman runc",
+        "--quiet install --yes --no-install-recommends podman runc catatonit",
     ]
 
 
@@ -143,10 +146,22 @@ def test_an_installation_that_fails(bare: Path) -> None:
         install(["podman"], print)
 
 
+def test_podman_without_what_its_containers_begin_with_is_told(
+    bare: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_engine, "INIT", ())
+    for program in ("podman", "runc"):
+        (bare / program).write_text("#!/bin/sh\n")
+        (bare / program).chmod(0o755)
+    wanted = "Catatonit not installed: sudo apt-get install podman runc catatonit"
+    with pytest.raises(NoEngineError, match=wanted), podman_engine(home):
+        pass
+
+
 def test_a_service_that_does_not_start(bare: Path, home: Path) -> None:
     setpriv = bare / "setpriv"
     setpriv.write_text("#!/bin/sh\necho cannot open the store\nexit 1\n")
-    for program in ("setpriv", "podman", "runc"):
+    for program in ("setpriv", "podman", "runc", "catatonit"):
         (bare / program).write_text(setpriv.read_text())
         (bare / program).chmod(0o755)
     with pytest.raises(NoEngineError, match="cannot open the store"), podman_engine(home):
