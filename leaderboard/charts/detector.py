@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from leaderboard.charts import figure
-from leaderboard.selectors.detectors import Detector, Scores, WindowPeriods
+from leaderboard.selectors.detectors import Detector, WindowPeriods
 from leaderboard.selectors.timelines import TimelineGenerator
 from protocols.periods import Period
 
@@ -121,13 +121,9 @@ def periods_figure(detector: Detector) -> figure.Figure:
     }
 
 
-def _of(row: WindowPeriods, period: Period) -> Scores:
-    return {Period.NEXT: row.next, Period.PAST: row.past, Period.WHOLE: row.whole}[period]
-
-
 def _series(rows: tuple[WindowPeriods, ...], period: Period) -> list[dict[str, Any]]:
     name, rgb, symbol, dash = SERIES[period]
-    known = [(row.window, _of(row, period).auroc) for row in rows]
+    known = [(row.window, row.of(period).auroc) for row in rows]
     banded = [(x, e.low, e.high) for x, e in known if e.low is not None and e.high is not None]
     band = {
         "type": "scatter",
