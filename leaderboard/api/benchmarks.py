@@ -117,6 +117,7 @@ class BenchmarkOutput(serializers.ModelSerializer[Benchmark]):
             "closing",
             "seed",
             "budgets",
+            "shares_scores",
             "created_at",
         ]
 

@@ -17,6 +17,8 @@ class Verb(StrEnum):
     BATCH_SUBMITTED = "batch submitted"
     BATCH_PUBLISHED = "batch published"
     BENCHMARK_CREATED = "benchmark created"
+    SCORES_SHARED = "scores of images shared"
+    SCORES_KEPT = "scores of images kept"
     WINDOW_CLOSED = "window closed"
     EDITION_OPENED = "edition opened"
     BUDGET_CHANGED = "budget changed"

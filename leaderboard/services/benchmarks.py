@@ -35,3 +35,22 @@ def benchmark_create(
     with transaction.atomic():
         record(actor, Verb.BENCHMARK_CREATED, slug)
         return Benchmark.objects.create(slug=slug, name=name, corpus=corpus, budgets=merged, **parameters)
+
+
+def benchmark_share_scores(
+    benchmark: Benchmark, shares: bool, *, reason: str, actor: object = SERVER
+) -> bool:
+    """Let everybody download the scores of single images, or nobody; whether that is a change.
+
+    Raises ``RequestError('invalid')`` without a ``reason``, as what was downloaded can't be taken back.
+    """
+    if not reason.strip():
+        raise RequestError("invalid", "Say why: what was downloaded can't be taken back.")
+    with transaction.atomic():
+        changed = Benchmark.objects.filter(pk=benchmark.pk).exclude(shares_scores=shares)
+        if not changed.update(shares_scores=shares):
+            return False
+        verb = Verb.SCORES_SHARED if shares else Verb.SCORES_KEPT
+        record(actor, verb, benchmark.slug, reason=reason)
+    benchmark.shares_scores = shares
+    return True

@@ -110,6 +110,10 @@ class World:
         self.failed_run = RunFactory(
             submission=self.failed, edition=self.edition, state=RunState.FAILED, error_code="worker_lost"
         )
+        self.hidden = self.entry(visibility=Visibility.PRIVATE)
+        RunFactory(
+            submission=self.hidden, edition=self.edition, state=RunState.FAILED, error_code="worker_lost"
+        )
         self.waiting_edition = EditionFactory(
             benchmark=self.benchmark,
             windows=1,

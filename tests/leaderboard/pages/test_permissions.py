@@ -24,6 +24,7 @@ from django.urls import URLResolver, get_resolver
 from pytest_django import DjangoDbBlocker
 
 from leaderboard.models import Subscription
+from leaderboard.services.boards import board_refresh
 from tests.leaderboard.access import METHODS, ROLES, Gate, Row, Statuses, World, by, undone
 
 pytestmark = pytest.mark.django_db
@@ -157,6 +158,71 @@ TABLE: list[Row] = [
         OPEN,
         by(404),
         at=lambda w, r: f"c/{w.corpus.slug}/generators/{w.shown.generator.slug}/samples/{'0' * 64}",
+    ),
+    # What goes out of the site. A board is there, and the entries on it have no result but the failed run.
+    page("picture.png", OPEN),
+    *(
+        page(f"{BENCHMARK}{part}", OPEN, at=lambda w, r, part=part: f"b/{w.benchmark.slug}/{part}")
+        for part in ("embed/", "cite.bib", "picture.png")
+    ),
+    *(
+        page(
+            f"{BENCHMARK}{table}.<suffix:suffix>",
+            OPEN,
+            at=lambda w, r, table=table: f"b/{w.benchmark.slug}/{table}.csv",
+        )
+        for table in ("leaderboard", "first-contact")
+    ),
+    page(
+        f"{BENCHMARK}generators/<slug:generator>.<suffix:suffix>",
+        OPEN,
+        by(404),
+        at=lambda w, r: f"b/{w.benchmark.slug}/generators/{w.announced.slug}.csv",
+        note="announced",
+    ),
+    *(
+        page(
+            "c/<slug:corpus>/generators/<slug:slug>/picture.png",
+            OPEN,
+            cell,
+            at=lambda w, r, which=which: f"c/{w.corpus.slug}/generators/{which(w).slug}/picture.png",
+            note=note,
+        )
+        for note, which, cell in [
+            ("shown", lambda w: w.shown.generator, OK),
+            ("announced", lambda w: w.announced, by(404, maintainer=200)),
+        ]
+    ),
+    *(
+        page(
+            f"{DETECTOR}{part}",
+            OPEN,
+            cell,
+            at=lambda w, r, which=which, part=part: f"detectors/{getattr(w, which).pk}/{part}",
+            note=which,
+        )
+        for part in ("badge.svg", "embed/", "cite.bib", "picture.png")
+        for which, cell in [
+            ("public", OK),
+            ("private", LAB_SEES),
+            ("foreign", FOREIGN),
+            ("draft", by(404)),
+            ("withdrawn", OK),
+        ]
+    ),
+    *(
+        page(
+            f"{DETECTOR}{table}.<suffix:suffix>",
+            OPEN,
+            cell,
+            at=lambda w, r, which=which, table=table: f"detectors/{getattr(w, which).pk}/{table}.csv",
+            note=which,
+        )
+        for table, seen in (("matrix", OK), ("periods", OK), ("scores", by(403)))
+        for which, cell in [
+            ("failed", seen),
+            ("hidden", by(404, lab=seen["owner"], maintainer=seen["owner"])),
+        ]
     ),
     page("news/<str:token>/confirm/", OPEN, OK, OK, at=lambda w, r: f"news/{token_of(w, 'email')}/confirm/"),
     page(
@@ -436,6 +502,7 @@ def callers(
     """The world, and a browser of each role. What a request does is undone after it."""
     with django_db_blocker.unblock(), transaction.atomic():
         world = World()
+        board_refresh(world.benchmark)
         clients = {role: Client() for role in ROLES}
         for role, client in clients.items():
             if (user := world.people[role]) is not None:

@@ -1,0 +1,124 @@
+"""A detector, and the top of a board, as they are cited outside of the site."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leaderboard.board import Snapshot
+from leaderboard.models import Benchmark, Prediction, Step, Submission, Visibility
+from leaderboard.selectors.boards import BoardRow, board_rows
+from leaderboard.selectors.snapshots import Shown, shown_board
+from leaderboard.selectors.standings import standings, timelines_of
+from leaderboard.selectors.timelines import Timeline, TimelineGenerator, shown_edition
+from protocols.contract import Phase
+from protocols.states import StepState
+
+# So many detectors are shown of a board where there is little room.
+N_TOP = 5
+
+
+@dataclass(frozen=True)
+class Standing:
+    """``row``: where it stands on the board that is ``shown``, or for a private entry where its scores are
+    now, unranked; ``None`` where there is nothing yet. ``n_ranked``: how many a rank is among."""
+
+    submission: Submission
+    shown: Shown | None
+    row: BoardRow | None
+    timeline: Timeline | None
+    n_ranked: int = 0
+
+    @property
+    def is_public(self) -> bool:
+        return self.submission.visibility == Visibility.PUBLIC
+
+
+@dataclass(frozen=True)
+class Top:
+    """The best rows of a board, in the order of their ranks, of ``n_ranked``."""
+
+    benchmark: Benchmark
+    shown: Shown | None
+    rows: tuple[BoardRow, ...] = ()
+    n_ranked: int = 0
+
+
+class ImageScores(NamedTuple):
+    """What a checkpoint made of a generator's images: fakes and the reals paired with them, [n] each."""
+
+    checkpoint: int
+    generator: TimelineGenerator
+    fakes: NDArray[np.float64]
+    reals: NDArray[np.float64]
+
+
+def standing(submission_id: uuid.UUID, user: object) -> Standing | None:
+    """``None`` when ``user`` may not see it. Three queries for a public entry."""
+    submission = (
+        Submission.objects.visible_to(user)
+        .entered()
+        .select_related("team", "benchmark__corpus")
+        .filter(pk=submission_id)
+        .first()
+    )
+    if submission is None:
+        return None
+    shown = shown_board(submission.benchmark)
+    if submission.visibility != Visibility.PUBLIC:
+        return _private(submission, shown)
+    if shown is None:
+        return Standing(submission, None, None, None)
+    board = shown.snapshot
+    place = board.position_of.get(submission.pk)
+    row = board_rows(board, [place])[0] if place is not None else None
+    return Standing(submission, shown, row, board.timeline, n_ranked(board))
+
+
+def _private(submission: Submission, shown: Shown | None) -> Standing:
+    edition = shown_edition(submission.benchmark)
+    if edition is None:
+        return Standing(submission, shown, None, None)
+    timelines = timelines_of(edition)
+    alone = Snapshot(standings(edition, Submission.objects.filter(pk=submission.pk), timelines), timelines)
+    row = board_rows(alone, [0])[0] if len(alone) else None
+    return Standing(submission, shown, row, timelines.shown)
+
+
+def top(benchmark: Benchmark, asof: str = "") -> Top:
+    """Two queries."""
+    shown = shown_board(benchmark, asof)
+    if shown is None:
+        return Top(benchmark, None)
+    board = shown.snapshot
+    ranks = board.numbers("rank")
+    best = np.flatnonzero(~np.isnan(ranks))
+    best = best[np.argsort(ranks[best], kind="stable")][:N_TOP]
+    return Top(benchmark, shown, board_rows(board, best.tolist()), n_ranked(board))
+
+
+def n_ranked(board: Snapshot) -> int:
+    return int((~np.isnan(board.numbers("rank"))).sum()) if len(board) else 0
+
+
+def image_scores(run_id: int, line: Timeline) -> Iterator[ImageScores]:
+    """The stored scores of a run on the generators of a timeline, checkpoint by checkpoint. Two queries."""
+    steps = Step.objects.filter(run=run_id, phase=Phase.PREDICT, state=StepState.SUCCEEDED).order_by("window")
+    # A state that does not change has one key at every window.
+    key_of = dict(steps.values_list("window", "key"))
+    units = [g.unit_id for g in line.generators]
+    rows = Prediction.objects.filter(state_key__in=set(key_of.values()), unit__in=units)
+    stored = {
+        (key, unit): (n_fakes, np.frombuffer(scores, dtype="<f8"))
+        for key, unit, n_fakes, scores in rows.values_list("state_key", "unit", "unit__n_fakes", "scores")
+    }
+    for window, key in key_of.items():
+        for generator in line.generators:
+            if (key, generator.unit_id) in stored:
+                n_fakes, scores = stored[key, generator.unit_id]
+                yield ImageScores(window, generator, scores[:n_fakes], scores[n_fakes:])
