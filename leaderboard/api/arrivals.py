@@ -7,7 +7,7 @@ from typing import Any
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,7 +16,9 @@ from rest_framework.views import APIView
 from leaderboard.api.results import EntryOutput, EstimateOutput
 from leaderboard.selectors import visible
 from leaderboard.selectors.arrivals import arrivals
+from leaderboard.selectors.boards import PAGE_ROWS
 from leaderboard.selectors.generator_page import find_generator, generator_report
+from leaderboard.selectors.views import View
 
 
 class PlaceOutput(serializers.Serializer[Any]):
@@ -84,10 +86,31 @@ class MeetingOutput(serializers.Serializer[Any]):
     rank_worst = serializers.IntegerField(allow_null=True)
 
 
+class NullRowSpreadOutput(serializers.Serializer[Any]):
+    null_row = serializers.CharField(source="0")
+    auroc = serializers.FloatField(source="1")
+
+
+class SpreadOutput(serializers.Serializer[Any]):
+    """How the AUROCs of first contacts lie, null rows left out."""
+
+    n = serializers.IntegerField()
+    least = serializers.FloatField()
+    quarter = serializers.FloatField()
+    median = serializers.FloatField()
+    three_quarters = serializers.FloatField()
+    most = serializers.FloatField()
+    null_rows = NullRowSpreadOutput(many=True)
+
+
 class OnBenchmarkOutput(serializers.Serializer[Any]):
     benchmark = serializers.CharField(source="benchmark.slug")
     place = PlaceOutput()
     met = MetOutput()
+    spread = SpreadOutput(allow_null=True, help_text="Null before the first contact.")
+    page = serializers.IntegerField()
+    n_pages = serializers.IntegerField()
+    n_rows = serializers.IntegerField(help_text="On all pages.")
     rows = MeetingOutput(many=True, help_text="The best first contact first; those without one last.")
 
 
@@ -137,10 +160,15 @@ class ArrivalsView(APIView):
 
 
 class GeneratorResults(APIView):
-    @extend_schema(responses=GeneratorResultsOutput, operation_id="generator_results")
+    @extend_schema(
+        responses=GeneratorResultsOutput,
+        parameters=[OpenApiParameter("page", int, description=f"Of {PAGE_ROWS} rows.")],
+        operation_id="generator_results",
+    )
     def get(self, request: Request, corpus: str, slug: str) -> Response:
         """A generator with its audit, and each detector's score on it: at first contact, and now."""
         generator = find_generator(corpus, slug, request.user)
         if generator is None:
             raise Http404
-        return Response(GeneratorResultsOutput(generator_report(generator)).data)
+        page = View.of(request.query_params).page
+        return Response(GeneratorResultsOutput(generator_report(generator, page)).data)

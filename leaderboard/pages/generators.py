@@ -16,6 +16,7 @@ from leaderboard.pages.pictures import picture
 from leaderboard.pages.requests import HtmxRequest
 from leaderboard.selectors.generator_page import find_generator, generator_report, shown_samples
 from leaderboard.selectors.generators import corpus_report
+from leaderboard.selectors.views import View
 
 # A picture of samples never changes under its address, but it may be withdrawn.
 SAMPLES_KEPT_S = 30 * 24 * 3600
@@ -38,13 +39,15 @@ def _generator(request: HttpRequest, corpus: str, slug: str) -> Generator:
 @vary_on_headers("HX-Request")
 def generator(request: HtmxRequest, corpus: str, slug: str) -> HttpResponse:
     """The whole page, or just the rankings while first contacts come in."""
-    report = generator_report(_generator(request, corpus, slug))
+    view = View.of(request.GET)
+    report = generator_report(_generator(request, corpus, slug), view.page)
     template = "generators/_rankings.html" if request.htmx else "generators/generator.html"
     return render(
         request,
         template,
         {
             "report": report,
+            "view": view,
             "generator": report.generator,
             "corpus": report.generator.corpus,
             "floor": axis_floor([low for on in report.benchmarks for row in on.rows for low in row.lows]),

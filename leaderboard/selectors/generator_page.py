@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from leaderboard.models import Batch, Benchmark, FirstContact, Generator, UnitScore
+import numpy as np
+from numpy.typing import NDArray
+
+from leaderboard.board import Floats, Snapshot
+from leaderboard.models import Batch, Benchmark, FirstContact, Generator
 from leaderboard.selectors import visible
 from leaderboard.selectors.arrivals import Met, Place, met_by_generator, places_of
+from leaderboard.selectors.boards import PAGE_ROWS
 from leaderboard.selectors.entries import Entry, entry_of
-from leaderboard.selectors.estimates import Estimate, auroc
+from leaderboard.selectors.estimates import Estimate
 from leaderboard.selectors.snapshots import shown_board
-from leaderboard.selectors.timelines import shown_edition
-from protocols import ranking
 from protocols.states import BatchState
 
 
@@ -29,7 +32,7 @@ class Contact:
 
 @dataclass(frozen=True)
 class Now:
-    """The newest score of the run that stands on the board.
+    """The score of the last checkpoint of the run that stands on the board.
 
     ``seen``: the generator's window was among those trained on.
     """
@@ -41,7 +44,7 @@ class Now:
 
 @dataclass(frozen=True)
 class DetectorRow:
-    """``rank`` is by first contact and counts public entries only."""
+    """``rank`` is by first contact; null rows have none."""
 
     entry: Entry
     contact: Contact | None
@@ -57,17 +60,36 @@ class DetectorRow:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """How the AUROCs of first contacts lie, null rows left out. ``null_rows``: theirs, by kind."""
+
+    n: int
+    least: float
+    quarter: float
+    median: float
+    three_quarters: float
+    most: float
+    null_rows: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
 class OnBenchmark:
-    """``rows`` is sorted by first contact, best first; those without one come last."""
+    """A page of a ranking. ``rows`` are sorted by first contact, best first; those without one come last.
+
+    ``n_rows``: how many there are on all pages. ``spread`` is ``None`` before the first contact.
+    """
 
     benchmark: Benchmark
     place: Place
     met: Met
-    rows: tuple[DetectorRow, ...]
+    rows: tuple[DetectorRow, ...] = ()
+    n_rows: int = 0
+    page: int = 1
+    spread: Spread | None = None
 
     @property
-    def has_contacts(self) -> bool:
-        return any(row.contact for row in self.rows)
+    def n_pages(self) -> int:
+        return max(1, -(-self.n_rows // PAGE_ROWS))
 
 
 @dataclass(frozen=True)
@@ -120,76 +142,121 @@ def _samples(generator: Generator, batches: Sequence[Batch]) -> tuple[str, ...]:
     return tuple(batch.contact_sheet for batch in batches if batch.contact_sheet)
 
 
-def generator_report(generator: Generator) -> GeneratorReport:
-    """What everybody may know of a generator.
+def generator_report(generator: Generator, page: int = 1) -> GeneratorReport:
+    """What everybody may know of a generator, with a page of the ranking on each benchmark of its corpus.
 
-    A constant number of queries for each benchmark of its corpus.
+    A ranking with fewer pages shows its last one. A constant number of queries for each benchmark.
     """
     batches = published_batches(generator)
     benchmarks: Sequence[Benchmark] = ()
     if batches and not generator.is_withdrawn:
         benchmarks = list(generator.corpus.benchmarks.select_related("corpus"))
     return GeneratorReport(
-        generator, batches, tuple(_on_benchmark(benchmark, generator) for benchmark in benchmarks)
+        generator, batches, tuple(_on_benchmark(benchmark, generator, page) for benchmark in benchmarks)
     )
 
 
-def _on_benchmark(benchmark: Benchmark, generator: Generator) -> OnBenchmark:
+def _on_benchmark(benchmark: Benchmark, generator: Generator, page: int) -> OnBenchmark:
     place = places_of(benchmark).get(generator.slug, Place())
     met = met_by_generator(benchmark, [generator]).get(generator.pk, Met())
-    edition = shown_edition(benchmark)
-    if edition is None:
-        return OnBenchmark(benchmark, place, met, ())
     shown = shown_board(benchmark)
-    if shown is None:
-        return OnBenchmark(benchmark, place, met, ())
-    found = [entry_of(row) for row in shown.snapshot.rows(range(len(shown.snapshot)))]
-    seed_of = {entry.submission_id: entry.seed for entry in found}
-    contacts = {
-        row.submission_id: row
-        for row in FirstContact.objects.filter(generator=generator, submission__in=list(seed_of))
-        if row.seed == seed_of[row.submission_id]
+    if shown is None or not len(shown.snapshot):
+        return OnBenchmark(benchmark, place, met)
+    board = shown.snapshot
+    contacts = _column(board, "contacts", generator)
+    newest = _column(board, "newest", generator)
+    # Of rows without a first contact those come first that stand higher on the board.
+    order = np.argsort(-np.nan_to_num(contacts.values, nan=-1.0), kind="stable")
+    order = order[~np.isnan(contacts.values[order]) | ~np.isnan(newest.values[order])]
+    page = max(1, min(page, -(-len(order) // PAGE_ROWS)))
+    positions = order[(page - 1) * PAGE_ROWS : page * PAGE_ROWS].tolist()
+    competes = board.texts("null_row") == ""
+    ranks = _ranks(contacts, competes)
+    rows = [(position, entry_of(row)) for position, row in zip(positions, board.rows(positions), strict=True)]
+    met_at = {
+        (row.submission_id, row.seed): row
+        for row in FirstContact.objects.filter(
+            generator=generator, submission__in=[entry.submission_id for _, entry in rows]
+        ).only("submission", "seed", "window", "prospective", "at")
     }
-    newest = _newest_scores([entry.run_id for entry in found], generator)
-    own = edition.windows.filter(generators=generator).values_list("index", flat=True).first()
+    line = board.timeline
+    own = next((g.window for g in line.generators if g.generator_id == generator.pk), None)
+    last = line.n_closed - 1
 
-    def row(entry: Entry) -> DetectorRow:
-        contact, score = contacts.get(entry.submission_id), newest.get(entry.run_id)
+    def row(position: int, entry: Entry) -> DetectorRow:
+        contact = met_at.get((entry.submission_id, entry.seed))
+        estimate, now = contacts.estimate(position), newest.estimate(position)
         return DetectorRow(
             entry,
-            Contact(auroc(contact), contact.window, contact.prospective, contact.at) if contact else None,
-            Now(auroc(score), score.window, own is not None and own <= score.window) if score else None,
+            Contact(estimate, contact.window, contact.prospective, contact.at)
+            if contact and estimate.value is not None
+            else None,
+            Now(now, last, own is not None and own <= last) if now.value is not None else None,
+            *(_whole(column[position]) for column in ranks),
         )
 
-    rows = [row(entry) for entry in found]
-    return OnBenchmark(benchmark, place, met, _ranked([row for row in rows if row.contact or row.now]))
-
-
-def _newest_scores(run_ids: list[int], generator: Generator) -> dict[int, UnitScore]:
-    """Each run's score on a generator after the last window that it was scored at."""
-    rows = UnitScore.objects.filter(run__in=run_ids, unit__generator=generator).order_by(
-        "window", "unit__version"
+    return OnBenchmark(
+        benchmark,
+        place,
+        met,
+        rows=tuple(row(position, entry) for position, entry in rows),
+        n_rows=len(order),
+        page=page,
+        spread=_spread(board, contacts.values, competes),
     )
-    return {row.run_id: row for row in rows}
 
 
-def _ranked(rows: list[DetectorRow]) -> tuple[DetectorRow, ...]:
-    public = [
-        ranking.Entry(str(row.entry.submission_id), e.value, e.low, e.high)
-        for row in rows
-        if not row.entry.null_row
-        for e in [row.contact.estimate if row.contact else Estimate()]
-    ]
-    ranks = {ranked.id: ranked for ranked in ranking.rank(public)}
-    placed = []
-    for row in rows:
-        ranked = ranks.get(str(row.entry.submission_id))
-        if ranked is not None:
-            row = DetectorRow(row.entry, row.contact, row.now, ranked.rank, ranked.best, ranked.worst)
-        placed.append(row)
-    return tuple(sorted(placed, key=_standing))
+@dataclass(frozen=True)
+class _Column:
+    """Every row's AUROC on one generator with its interval [rows]; NaN where it is missing."""
+
+    values: Floats
+    low: Floats
+    high: Floats
+
+    def estimate(self, position: int) -> Estimate:
+        parts = (self.values[position], self.low[position], self.high[position])
+        return Estimate(*(None if np.isnan(part) else float(part) for part in parts))
 
 
-def _standing(row: DetectorRow) -> tuple[float, str]:
-    value = row.contact.estimate.value if row.contact else None
-    return (2.0 if value is None else -value), row.entry.name.casefold()
+def _column(board: Snapshot, name: str, generator: Generator) -> _Column:
+    line = board.timelines.contacts if name == "contacts" else board.timeline
+    places = [j for j, g in enumerate(line.generators) if g.generator_id == generator.pk]
+    if not places:
+        return _Column(*[np.full(len(board), np.nan)] * 3)
+    return _Column(*(board.matrix(f"{name}{part}")[:, places[0]] for part in ("", "_low", "_high")))
+
+
+def _ranks(column: _Column, competes: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
+    """What ``protocols.ranking.rank`` gives for those that compete, of a whole column at once.
+
+    Rank, best and worst [rows]; NaN for a row without a value, and for one that does not compete.
+    """
+    ranked = competes & ~np.isnan(column.values)
+    bounded = ranked & ~np.isnan(column.low) & ~np.isnan(column.high)
+    values, n = np.sort(column.values[ranked]), int(ranked.sum())
+    lows, highs = np.sort(column.low[bounded]), np.sort(column.high[bounded])
+    rank = 1.0 + n - np.searchsorted(values, column.values, side="right")
+    best = np.where(bounded, 1.0 + len(lows) - np.searchsorted(lows, column.high, side="right"), 1.0)
+    worst = np.where(bounded, n - np.searchsorted(highs, column.low, side="left"), n)
+    missing = np.full(len(competes), np.nan)
+    return (
+        np.where(ranked, rank, missing),
+        np.where(ranked, best, missing),
+        np.where(ranked, worst, missing),
+    )
+
+
+def _whole(value: float) -> int | None:
+    return None if np.isnan(value) else int(value)
+
+
+def _spread(board: Snapshot, values: Floats, competes: NDArray[np.bool_]) -> Spread | None:
+    known = ~np.isnan(values)
+    met = values[known & competes]
+    if not len(met):
+        return None
+    kinds = board.texts("null_row")
+    null_rows = [(str(kinds[i]), float(values[i])) for i in np.flatnonzero(known & ~competes)]
+    least, quarter, median, three_quarters, most = np.quantile(met, [0, 0.25, 0.5, 0.75, 1]).tolist()
+    return Spread(len(met), least, quarter, median, three_quarters, most, tuple(null_rows))
