@@ -69,6 +69,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         desk_generators.redate,
         name="desk-generator-redate",
     ),
+    path("", include("leaderboard.pages.exports_urls")),
     path("", include("leaderboard.pages.arrivals_urls")),
     path("", include("leaderboard.pages.accounts_urls")),
     path("theme/", theme.theme, name="theme"),
