@@ -20,7 +20,7 @@ SERIES = (
 )
 # How much of the room of a generator its marks take.
 SPREAD = 0.6
-GENERATOR_PX, MARGIN_PX = 24, 120
+GENERATOR_PX, TOP_PX, BOTTOM_PX = 24, 44, 96
 
 
 def differences_figure(
@@ -31,6 +31,8 @@ def differences_figure(
     A filled mark is a difference that the test tells apart, an open one is not.
     """
     first, *others = comparison.detectors
+    # More marks need more room, though not as many times as they are.
+    plot_px = round(GENERATOR_PX * max(1, len(others)) ** 0.5 * len(rows))
     gap = SPREAD / max(len(others), 1)
     data = [
         _series(
@@ -51,14 +53,15 @@ def differences_figure(
                 f"{text}, against {figure.short(escape(first.submission.name), 30)}",
                 simulated=comparison.benchmark.corpus.simulated,
             ),
-            "height": GENERATOR_PX * max(1, len(others)) ** 0.5 * len(rows) + MARGIN_PX,
-            "margin": {"l": 8, "r": 12, "t": 72, "b": 48},
+            "height": plot_px + TOP_PX + BOTTOM_PX,
+            "margin": {"l": 8, "r": 12, "t": TOP_PX, "b": BOTTOM_PX},
             "hovermode": "closest",
             "legend": {
                 "orientation": "h",
                 "x": 0,
-                "y": 1.0,
-                "yanchor": "bottom",
+                # Below the axis and its title, where it may take as many lines as it needs.
+                "y": -56 / plot_px,
+                "yanchor": "top",
                 "font": {"color": figure.INK},
             },
             "xaxis": {
