@@ -13,9 +13,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from leaderboard.board import PERIODS
 from leaderboard.models import NullRow
 from leaderboard.models.base import choices
 from leaderboard.selectors import boards, detectors, visible
+from leaderboard.selectors.detectors import Asked
 from leaderboard.selectors.views import PRETRAINING, TRACKS, View
 from protocols.contract import Phase
 from protocols.horizon import Outcome
@@ -231,8 +233,24 @@ class ScoresOutput(serializers.Serializer[Any]):
     auroc = EstimateOutput()
     average_precision = serializers.FloatField(allow_null=True)
     accuracy = serializers.FloatField(allow_null=True, help_text="At the threshold 0.5.")
+    balanced_accuracy = serializers.FloatField(allow_null=True)
     tnr = serializers.FloatField(allow_null=True, help_text="Accuracy on reals.")
     recall = serializers.FloatField(allow_null=True, help_text="Accuracy on fakes.")
+    tpr_at_fpr_1 = serializers.FloatField(allow_null=True)
+    tpr_at_fpr_5 = serializers.FloatField(allow_null=True)
+    equal_error_rate = serializers.FloatField(allow_null=True)
+    brier = serializers.FloatField(allow_null=True)
+    calibration_error = serializers.FloatField(allow_null=True, help_text="Over 15 bins.")
+    past_threshold = serializers.FloatField(
+        allow_null=True, help_text="Chosen on past windows; of `next` alone, as the other `past_…`."
+    )
+    past_balanced_accuracy = serializers.FloatField(allow_null=True)
+    past_tnr = serializers.FloatField(allow_null=True)
+    past_recall = serializers.FloatField(allow_null=True)
+    best_threshold = serializers.FloatField(
+        allow_null=True, help_text="The best one for these very images: an oracle, never ranked."
+    )
+    best_balanced_accuracy = serializers.FloatField(allow_null=True)
 
 
 class WindowPeriodsOutput(serializers.Serializer[Any]):
@@ -305,6 +323,95 @@ class StepCostOutput(serializers.Serializer[Any]):
     reused = serializers.BooleanField(help_text="The same work had been done; no container ran.")
     container_s = serializers.FloatField(allow_null=True)
     total_s = serializers.FloatField(allow_null=True, help_text="With staging, collecting and scoring.")
+    generator = serializers.CharField(help_text="For the first contact with a single one: its slug.")
+    key = serializers.CharField(help_text="What the result is kept under; empty before the step is ready.")
+    state_hash = serializers.CharField(help_text="The content of the state that it left or scored.")
+
+
+class SeedRunOutput(serializers.Serializer[Any]):
+    run = serializers.IntegerField(source="run_id")
+    seed = serializers.IntegerField()
+    state = serializers.ChoiceField(choices=choices(RunState))
+    finished_at = serializers.DateTimeField(allow_null=True)
+    next = AverageOutput()
+    past = AverageOutput()
+    whole = AverageOutput()
+    means = serializers.DictField(
+        child=serializers.DictField(child=serializers.FloatField(allow_null=True)),
+        help_text="The other metrics averaged over time, by period and name.",
+    )
+
+
+class SeedStateOutput(serializers.Serializer[Any]):
+    seed = serializers.IntegerField(source="0")
+    state = serializers.ChoiceField(source="1", choices=choices(RunState))
+
+
+class RanOnOutput(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    manifest_hash = serializers.CharField()
+    runs = SeedStateOutput(many=True)
+
+
+class MountedOutput(serializers.Serializer[Any]):
+    window = serializers.IntegerField()
+    manifest = serializers.CharField(help_text="SHA-256 of the list of training images.")
+    n_images = serializers.IntegerField()
+
+
+class LineageOutput(serializers.Serializer[Any]):
+    protocol_version = serializers.IntegerField()
+    editions = RanOnOutput(many=True, help_text="Those that it ran on, oldest first.")
+    windows = MountedOutput(many=True, help_text="What the edition that is shown mounts.")
+
+
+class RocPointOutput(serializers.Serializer[Any]):
+    fpr = serializers.FloatField()
+    tpr = serializers.FloatField()
+    threshold = serializers.FloatField(allow_null=True, help_text="Null where everything is called fake.")
+
+
+class OperatingPointOutput(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    threshold = serializers.FloatField()
+    fpr = serializers.FloatField()
+    tpr = serializers.FloatField()
+
+
+class HistogramBinOutput(serializers.Serializer[Any]):
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+    fakes = serializers.FloatField(help_text="Share of all fakes.")
+    reals = serializers.FloatField(help_text="Share of all reals.")
+
+
+class ReliabilityBinOutput(serializers.Serializer[Any]):
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+    share = serializers.FloatField(help_text="Of all images.")
+    mean_score = serializers.FloatField(allow_null=True, help_text="Null where there are too few images.")
+    share_of_fakes = serializers.FloatField(allow_null=True)
+
+
+class CurvesOutput(serializers.Serializer[Any]):
+    """Of one checkpoint on one period; coarse, so that nobody learns an image's label from it."""
+
+    window = serializers.IntegerField(help_text="The last window trained on.")
+    period = serializers.ChoiceField(choices=[(period, period) for period in PERIODS])
+    n_fakes = serializers.IntegerField()
+    n_reals = serializers.IntegerField()
+    roc = RocPointOutput(many=True)
+    points = OperatingPointOutput(many=True)
+    histogram = HistogramBinOutput(many=True)
+    reliability = ReliabilityBinOutput(many=True)
+
+
+class ThenOutput(serializers.Serializer[Any]):
+    """How it stood on the board that `asof` names."""
+
+    shown = ShownOutput()
+    entry = EntryOutput(allow_null=True, help_text="Null where it was not on that board.")
+    n_ranked = serializers.IntegerField()
 
 
 class DetectorOutput(serializers.Serializer[Any]):
@@ -327,6 +434,9 @@ class DetectorOutput(serializers.Serializer[Any]):
     is_current = serializers.BooleanField(
         help_text="The rank shows all that has happened; if not, it is made anew in a moment."
     )
+    then = ThenOutput(allow_null=True)
+    run = SeedRunOutput(allow_null=True, help_text="The one that all below is of.")
+    runs = SeedRunOutput(many=True, help_text="On the edition that is shown, by seed.")
     timeline = TimelineOutput(allow_null=True)
     matrix = serializers.ListField(
         child=EstimateOutput(many=True),
@@ -343,6 +453,8 @@ class DetectorOutput(serializers.Serializer[Any]):
         allow_null=True, help_text="Seconds in containers so far, with earlier editions."
     )
     costs = StepCostOutput(many=True)
+    curves = CurvesOutput(allow_null=True)
+    lineage = LineageOutput(allow_null=True)
 
 
 VIEW = [
@@ -357,6 +469,14 @@ VIEW = [
     OpenApiParameter(
         "asof", str, description="A date, a moment, `edition-N` or the first digits of a board's digest."
     ),
+]
+
+
+ASKED = [
+    OpenApiParameter("seed", int, description="Of the run whose details are asked for; else the lowest."),
+    OpenApiParameter("window", int, description="Of the checkpoint that `curves` are of."),
+    OpenApiParameter("period", str, enum=PERIODS, description="That `curves` are on; else `next`."),
+    OpenApiParameter("asof", str, description="Asks for the standing `then`, as on the leaderboard."),
 ]
 
 
@@ -383,10 +503,10 @@ class FirstContactView(APIView):
 
 
 class DetectorView(APIView):
-    @extend_schema(responses=DetectorOutput, operation_id="detector")
+    @extend_schema(responses=DetectorOutput, parameters=ASKED, operation_id="detector")
     def get(self, request: Request, submission_id: uuid.UUID) -> Response:
-        """A detector's best run: the matrix R, periods over time, each generator, transfer and cost."""
-        found = detectors.detector(submission_id, request.user)
+        """A detector: the matrix R, periods over time, each generator, curves, transfer, lineage and cost."""
+        found = detectors.detector(submission_id, request.user, Asked.of(request.query_params))
         if found is None:
             raise Http404
         return Response(DetectorOutput(found).data)

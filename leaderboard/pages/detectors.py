@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
@@ -20,7 +20,6 @@ from leaderboard.selectors import detectors
 from leaderboard.selectors.detectors import Asked, Scores
 from leaderboard.selectors.estimates import Estimate
 from leaderboard.selectors.lineage import SeedRun
-from leaderboard.selectors.views import MAX_TEXT
 from protocols.horizon import months_between
 from protocols.periods import Period
 
@@ -66,7 +65,7 @@ class MetricRow:
 
 @require_safe
 def detector(request: HttpRequest, submission_id: uuid.UUID) -> HttpResponse:
-    asked = asked_of(request.GET)
+    asked = Asked.of(request.GET)
     found = detectors.detector(submission_id, request.user, asked)
     if found is None:
         raise Http404("No detector that you may see has this address.")
@@ -99,22 +98,6 @@ def detector(request: HttpRequest, submission_id: uuid.UUID) -> HttpResponse:
             "periods": _periods(found, asked),
             "citation": _citation(found),
         },
-    )
-
-
-def asked_of(query: QueryDict) -> Asked:
-    """What an address asks for. What can't be meant is as if it were not there."""
-
-    def number(name: str) -> int | None:
-        value = query.get(name, "")
-        return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None
-
-    period = query.get("period", "")
-    return Asked(
-        seed=number("seed"),
-        window=number("window"),
-        period=Period(period) if period in SERIES else Period.NEXT,
-        asof=query.get("asof", "")[:MAX_TEXT].replace("\x00", "").strip(),
     )
 
 

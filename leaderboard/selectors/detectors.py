@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date
+from typing import Any
 
 import numpy as np
 
+from leaderboard.board import PERIODS
 from leaderboard.models import FirstContact, PeriodScore, Submission, UnitScore
 from leaderboard.selectors.curves import Curves, checkpoint_curves
 from leaderboard.selectors.entries import Entry, entry_of
@@ -19,6 +22,7 @@ from leaderboard.selectors.snapshots import Shown, shown_board
 from leaderboard.selectors.standings import timelines_of
 from leaderboard.selectors.steps import RunSteps, steps_of_runs
 from leaderboard.selectors.timelines import Timeline, TimelineGenerator, shown_edition
+from leaderboard.selectors.views import View
 from protocols.continual import Transfer, transfer
 from protocols.horizon import Horizon
 from protocols.periods import Period
@@ -96,6 +100,22 @@ class Asked:
     window: int | None = None
     period: Period = Period.NEXT
     asof: str = ""
+
+    @classmethod
+    def of(cls, asked: Mapping[str, Any]) -> Asked:
+        """What an address asks for. What can't be meant is as if it were not there."""
+
+        def number(name: str) -> int | None:
+            value = str(asked.get(name, ""))
+            return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None
+
+        period = str(asked.get("period", ""))
+        return cls(
+            seed=number("seed"),
+            window=number("window"),
+            period=Period(period) if period in PERIODS else Period.NEXT,
+            asof=View.of(asked).asof,
+        )
 
 
 @dataclass(frozen=True)
