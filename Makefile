@@ -56,7 +56,8 @@ format: setup ## format the code and mend what can be mended by itself
 types: setup ## check the types
 	$(BIN)/mypy $(PACKAGES)
 
-bench: setup ## measure what steps, staging, an arrival and the search for duplicates cost
+bench: setup ## measure what steps, staging, an arrival, the search for duplicates and the pages cost
+	@command -v wrk >/dev/null || $(MAKE) --no-print-directory debian PACKAGE=wrk
 	$(BIN)/python -m benchmarks
 
 browser: # what the tests drive besides: a browser, and curl for the commands of the README

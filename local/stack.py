@@ -108,10 +108,7 @@ def stack(home: Path, *, port: int = 8000, workers: int = 1, say: Say = print) -
 
 def _services(env: Mapping[str, str], port: int, workers: int) -> Iterator[Service]:
     python = [sys.executable, "-m"]
-    web = ["gunicorn", "leaderboard.wsgi:application", "--bind", f"127.0.0.1:{port}"]
-    web += ["--worker-class", "gthread", "--workers", "2", "--threads", "8"]
-    web.append("--no-control-socket")
-    yield Service("web", [*python, *web], env)
+    yield Service("web", web_command(port), env)
     gpus = [gpu for gpu in env.get("TIDEMARK_GPUS", "").split(",") if gpu]
     for number, gpu in enumerate(gpus or [""] * workers, start=1):
         name = f"worker{number}"
@@ -120,6 +117,13 @@ def _services(env: Mapping[str, str], port: int, workers: int) -> Iterator[Servi
     checks = {**env, "TIDEMARK_GPUS": "", "TIDEMARK_TAKES": "checks,trials"}
     yield Service("checker", [*python, *_worker("checker")], checks, WORKER_GRACE_S)
     yield Service("sweeper", [sys.executable, ROOT / "manage.py", "sweep"], env)
+
+
+def web_command(port: int) -> list[str]:
+    """The production server on a port of the loopback."""
+    web = ["gunicorn", "leaderboard.wsgi:application", "--bind", f"127.0.0.1:{port}"]
+    web += ["--worker-class", "gthread", "--workers", "2", "--threads", "8"]
+    return [sys.executable, "-m", *web, "--no-control-socket"]
 
 
 def _worker(name: str) -> list[str]:
