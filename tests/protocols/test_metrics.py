@@ -115,9 +115,9 @@ def test_calibration_equals_scikit_learn(data: tuple[np.ndarray, np.ndarray]) ->
 
 def test_calibration_by_hand() -> None:
     # 0.1 and 0.12 share the second of 15 bins, 1 lies in the last one beside 0.95.
-    got = evaluate([1, 0, 1, 0], [0.1, 0.12, 1.0, 0.95])
+    got = evaluate([1, 0, 0, 1], [0.1, 0.12, 1.0, 0.95])
     assert got.calibration_error == pytest.approx((abs(0.22 - 1) + abs(1.95 - 1)) / 4)
-    assert got.brier == pytest.approx((0.9**2 + 0.12**2 + 0 + 0.95**2) / 4)
+    assert got.brier == pytest.approx((0.9**2 + 0.12**2 + 1 + 0.05**2) / 4)
 
 
 def test_scores_that_are_no_probabilities_have_no_calibration() -> None:
@@ -148,8 +148,11 @@ def test_equal_errors_of_scores_that_are_all_equal_are_a_half() -> None:
 
 
 def test_neighbouring_numbers_have_a_threshold_between_them() -> None:
-    got = evaluate([1, 0], [np.nextafter(0.5, 1), 0.5])
-    assert (got.best_threshold, got.best_balanced_accuracy) == (0.5, 1)
+    low = np.nextafter(0.5, 1)
+    high = np.nextafter(low, 1)
+    assert low + (high - low) / 2 == high, "the middle is rounded up"
+    got = evaluate([1, 0], [high, low])
+    assert (got.best_threshold, got.best_balanced_accuracy) == (low, 1)
 
 
 @given(scored(min_each=1))

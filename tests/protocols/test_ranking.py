@@ -120,6 +120,10 @@ def test_equal_values_share_even_if_one_of_them_could_be_told_apart() -> None:
     assert ranks == {"a": 1, "b": 1, "c": 1}
     ranks = {r.id: r.rank for r in shared_ranks(board, always)}
     assert ranks == {"a": 1, "b": 2, "c": 2}
+    # The first given of them leads.
+    board.append(Entry("d", 0.7))
+    ranks = {r.id: r.rank for r in shared_ranks(board, lambda leader, entry: (leader, entry) != ("b", "d"))}
+    assert ranks == {"a": 1, "b": 2, "c": 2, "d": 2}
 
 
 def test_what_can_not_be_tested_never_leads() -> None:

@@ -119,6 +119,18 @@ def test_windows_that_spread_alike_add_their_degrees_of_freedom() -> None:
     assert one == pytest.approx(special.stdtrit(3, 0.975) * error / 3, rel=0.07)
 
 
+def test_windows_of_different_sizes_have_satterthwaites_degrees_of_freedom() -> None:
+    two = np.array([0.6, 0.9])
+    counts = alone(np.concatenate([two, two, FOUR]))
+    bounds = Redraws([0, 0, 1, 1, 2, 2, 2, 2], 3).interval(dict.fromkeys((0, 1), counts), Period.NEXT)
+    assert bounds is not None
+    value = (two.mean() + FOUR.mean()) / 2
+    half = (special.logit(bounds.high) - special.logit(value)) * value * (1 - value)
+    parts = np.array([two.var(ddof=1) / 2, FOUR.var(ddof=1) / 4])
+    freedom = parts.sum() ** 2 / (parts[0] ** 2 / 1 + parts[1] ** 2 / 3)
+    assert half == pytest.approx(special.stdtrit(freedom, 0.975) * np.sqrt(parts.sum()) / 2, rel=0.08)
+
+
 def alone(aurocs: np.ndarray, n: int = 100) -> PairCounts:
     """Generators whose fakes beat a share of the reals that is the same whoever they are paired with."""
     size = np.full(len(aurocs), float(n))
