@@ -97,7 +97,7 @@ def detector_entry(
         note.append(f"image {submission.image_id}")
     return _entry(
         f"tidemark-{benchmark.slug}-{_key(submission.name)}-{str(submission.pk)[:8]}",
-        title=[submission.name, f" on {benchmark.name}{_simulated(benchmark)}"],
+        title=f"{{{escaped(submission.name)}}} on {{{escaped(benchmark.name)}}}",
         author=submission.team.name,
         address=f"{site}/detectors/{submission.pk}/",
         notes=note,
@@ -113,7 +113,7 @@ def board_entry(benchmark: Benchmark, shown: Shown | None, *, site: str, accesse
     citation = f"-{shown.citation[:8]}" if shown else ""
     return _entry(
         f"tidemark-{benchmark.slug}{citation}",
-        title=[benchmark.name, f": leaderboard{_simulated(benchmark)}"],
+        title=f"{{{escaped(benchmark.name)}}}: leaderboard",
         author="Tidemark",
         address=f"{site}/b/{benchmark.slug}/{f'?asof={shown.citation}' if shown else ''}",
         notes=[],
@@ -124,10 +124,6 @@ def board_entry(benchmark: Benchmark, shown: Shown | None, *, site: str, accesse
     )
 
 
-def _simulated(benchmark: Benchmark) -> str:
-    return " (simulated corpus)" if benchmark.corpus.simulated else ""
-
-
 def _key(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "detector"
 
@@ -135,7 +131,7 @@ def _key(name: str) -> str:
 def _entry(
     key: str,
     *,
-    title: list[str],
+    title: str,
     author: str,
     address: str,
     notes: list[str],
@@ -148,10 +144,9 @@ def _entry(
     if shown:
         notes = [*notes, f"board {shown.citation} of edition {shown.edition}, {dated.isoformat()}"]
     link = f"{site}/b/{benchmark.slug}/?asof={shown.citation}" if shown else ""
-    name, rest = title
     fields = {
-        # Braces around a name and an author keep capitals, and a comma or an "and" from dividing it.
-        "title": f"{{{escaped(name)}}}{escaped(rest)}",
+        "title": title + (" (simulated corpus)" if benchmark.corpus.simulated else ""),
+        # Braces keep a comma or an "and" from dividing a name.
         "author": f"{{{escaped(author)}}}",
         "year": str(dated.year),
         "month": str(dated.month),

@@ -40,20 +40,19 @@ def detector_card(found: Standing) -> Card:
     benchmark = found.submission.benchmark
     entry = found.row.entry if found.row else None
     estimate = entry.next.estimate if entry else Estimate()
-    said = "No result yet"
-    if estimate.value is not None:
-        said = "AUROC on the next generators"
-        if estimate.low is not None and estimate.high is not None:
-            said += f", 95 % interval {estimate.low:.3f}–{estimate.high:.3f}"
-    places = "not ranked"
+    places = "Not ranked"
     if entry and entry.rank is not None:
-        places = f"rank {ranks(entry.rank, entry.rank_best, entry.rank_worst)} of {found.n_ranked}"
+        places = f"Rank {ranks(entry.rank, entry.rank_best, entry.rank_worst)} of {found.n_ranked}"
+    bounds = ""
+    if estimate.low is not None and estimate.high is not None:
+        bounds = f"95 % interval {estimate.low:.3f}–{estimate.high:.3f}"
     return Card(
         found.submission.name,
-        said=said,
+        said=f"{found.submission.team.name} on {benchmark.name}",
         figure="" if estimate.value is None else f"{estimate.value:.3f}",
+        lines=("AUROC on the next generators", bounds, places),
         curve=tuple(cell.value for cell in found.row.windows) if found.row else (),
-        foot=f"{benchmark.name} · {dated(found.shown, places)}",
+        foot=dated(found.shown, "No result yet" if estimate.value is None else "Every next window"),
         instead=f"Detector {str(found.submission.pk)[:8]}",
         simulated=benchmark.corpus.simulated,
     )
@@ -87,6 +86,6 @@ def mark_of(row: BoardRow) -> Mark:
 
 
 def dated(shown: Shown | None, text: str) -> str:
-    if shown is None:
-        return text
-    return f"{text} · edition {shown.edition} · {shown.at.astimezone(UTC):%Y-%m-%d}"
+    """A text, and which board it is from."""
+    board = [f"edition {shown.edition}", f"{shown.at.astimezone(UTC):%Y-%m-%d}"] if shown else []
+    return " · ".join([*([text] if text else []), *board])

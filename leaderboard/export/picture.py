@@ -7,6 +7,7 @@ remembers them, and nothing has to be made invalid.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,15 +37,16 @@ BROWN: Rgb = (106, 67, 0)
 
 @dataclass(frozen=True)
 class Card:
-    """``bars``: values with intervals below each other. ``curve``: values over time. Either may be empty.
+    """``bars``: values with intervals below each other. ``curve``: values over time beside ``figure``, one
+    number in large with ``lines`` below it. With none of them there are waves.
 
-    ``figure`` is one number in large, ``said`` what it is. ``instead``: what is drawn for a title that
-    the font has no letters for.
+    ``said`` stands below the title. ``instead`` is drawn for a title that the font has no letters for.
     """
 
     title: str
     said: str = ""
     figure: str = ""
+    lines: tuple[str, ...] = ()
     bars: tuple[Bar, ...] = ()
     curve: tuple[float | None, ...] = ()
     foot: str = ""
@@ -60,8 +62,11 @@ def png(card: Card) -> bytes:
     _head(draw, card)
     if card.bars:
         _bars(draw, card.bars)
-    if card.curve:
+    elif card.figure:
+        _figure(draw, card)
         _curve(draw, card.curve)
+    else:
+        _waves(draw)
     _write(draw, (MARGIN, 566), card.foot, 26, MUTED, SIZE[0] - 2 * MARGIN)
     sink = io.BytesIO()
     # Few colours are drawn, and a palette makes the file a third as large.
@@ -97,11 +102,21 @@ def _head(draw: ImageDraw.ImageDraw, card: Card) -> None:
     shown = drawable(line(card.title), card.instead)
     size = next((size for size in (66, 54, 44) if width(shown, size) <= SIZE[0] - 2 * MARGIN), 44)
     _write(draw, (MARGIN, 122), shown, size, INK, SIZE[0] - 2 * MARGIN)
-    if card.figure:
-        _write(draw, (MARGIN, 232), card.figure, 110, INK, 400)
-        _write(draw, (MARGIN, 372), card.said, 30, MUTED, SIZE[0] - 2 * MARGIN)
-    else:
-        _write(draw, (MARGIN, 206), card.said, 30, MUTED, SIZE[0] - 2 * MARGIN)
+    _write(draw, (MARGIN, 206), card.said, 30, MUTED, SIZE[0] - 2 * MARGIN)
+
+
+def _figure(draw: ImageDraw.ImageDraw, card: Card) -> None:
+    _write(draw, (MARGIN, 272), card.figure, 130, INK, 420)
+    for k, said in enumerate(card.lines[:3]):
+        _write(draw, (MARGIN, 424 + 40 * k), said, 28, MUTED, 420)
+
+
+def _waves(draw: ImageDraw.ImageDraw) -> None:
+    """The sign of the site: crests that rise towards a mark."""
+    for k, ink in enumerate((SPAN, SEA, INK)):
+        y = 480 - 70 * k
+        crest = [(x, y + (18 - 6 * k) * math.sin(x / 62 + k)) for x in range(0, SIZE[0] + 4, 4)]
+        draw.line(crest, fill=ink, width=5, joint="curve")
 
 
 def _bars(draw: ImageDraw.ImageDraw, bars: Sequence[Bar]) -> None:
@@ -130,7 +145,7 @@ def _bars(draw: ImageDraw.ImageDraw, bars: Sequence[Bar]) -> None:
 
 
 def _curve(draw: ImageDraw.ImageDraw, values: Sequence[float | None]) -> None:
-    left, right, top, bottom = 520, SIZE[0] - MARGIN, 226, 362
+    left, right, top, bottom = 590, SIZE[0] - MARGIN, 292, 510
     known = [value for value in values if value is not None]
     floor = min([0.5, *(int(value * 10) / 10 for value in known)])
     step = (right - left) / max(1, len(values) - 1)

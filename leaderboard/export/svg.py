@@ -85,9 +85,8 @@ def bars(marks: Sequence[Mark], *, label: str) -> str:
     def x(value: float) -> float:
         return round(inner * (value - floor) / (1 - floor), 1)
 
-    grid = "".join(
-        f'<path class="grid" d="M{max(x(tick), 0.5)} {top}V{height - 18}"/>'
-        f"{_at(x(tick), height - 4, f'{tick:.1f}', 'muted', anchor)}"
+    axis = "".join(
+        _at(x(tick), height - 4, f"{tick:.1f}", "muted", anchor)
         for tick, anchor in ((floor, "start"), (1.0, "end"))
     )
     drawn = []
@@ -106,7 +105,7 @@ def bars(marks: Sequence[Mark], *, label: str) -> str:
             told += f' <tspan class="muted">{estimate.low:.3f}–{estimate.high:.3f}</tspan>'
         drawn.append(f'<circle class="point" cx="{x(estimate.value)}" cy="{middle}" r="4"/>')
         drawn.append(_at(WIDTH, middle + 4, told, anchor="end"))
-    return _svg(height, label, "".join([grid, *drawn]))
+    return _svg(height, label, "".join([axis, *drawn]))
 
 
 def _at(x: float, y: float, content: str, kind: str = "ink", anchor: str = "middle") -> str:

@@ -25,12 +25,14 @@ from django.views.decorators.http import require_safe
 from leaderboard.api.errors import outside_views, status_of
 from leaderboard.delivery.compression import PADDING_BYTES, TEXT, accepts_gzip
 from leaderboard.delivery.middleware import PUBLIC
-from leaderboard.export import board_tables, detector_tables
+from leaderboard.export import board_tables, compare_table, detector_tables
 from leaderboard.export.formats import FORMATS
 from leaderboard.export.image_scores import image_scores as table_of_scores
 from leaderboard.export.table import Export, Marks
 from leaderboard.models import Benchmark, Edition, PeriodScore, UnitScore
+from leaderboard.pages.compare import ids_of
 from leaderboard.selectors.boards import BoardRow
+from leaderboard.selectors.compare import FEWEST, MOST, comparison
 from leaderboard.selectors.horizon import frontiers
 from leaderboard.selectors.snapshots import Shown, shown_board
 from leaderboard.selectors.standing import Standing, image_scores, standing
@@ -74,6 +76,17 @@ def generator(request: HttpRequest, slug: str, generator: str, suffix: str) -> H
     if export is None:
         raise Http404("This board has no such generator.")
     return _of_board(request, export, shown, suffix)
+
+
+@require_safe
+def compare(request: HttpRequest, slug: str, suffix: str) -> HttpResponseBase:
+    """The detectors that ``d`` names in the query, as the page compares them."""
+    benchmark = get_object_or_404(Benchmark.objects.select_related("corpus"), slug=slug)
+    asked = ids_of(request.GET.getlist("d"))
+    found = comparison(benchmark, asked, request.user) if FEWEST <= len(asked) <= MOST else None
+    if found is None:
+        raise Http404(f"Name {FEWEST} to {MOST} detectors of this benchmark that you may see.")
+    return sent(request, compare_table.compared(Marks.of(benchmark, shown_board(benchmark)), found), suffix)
 
 
 @require_safe
@@ -126,11 +139,10 @@ def _stem(found: Standing) -> str:
 
 
 def _marks(found: Standing, line: Timeline) -> Marks:
-    """A private entry stands on no board, so its marks name none."""
     benchmark = found.submission.benchmark
-    if found.is_public:
-        return Marks.of(benchmark, found.shown)
-    return Marks(benchmark.slug, benchmark.corpus.simulated, line.edition)
+    if found.shown is None:
+        return Marks(benchmark.slug, benchmark.corpus.simulated, line.edition)
+    return Marks.of(benchmark, found.shown)
 
 
 def _of_board(request: HttpRequest, export: Export, shown: Shown, suffix: str) -> HttpResponseBase:

@@ -13,6 +13,7 @@ urlpatterns = [
     path(
         "b/<slug:slug>/generators/<slug:generator>.<suffix:suffix>", exports.generator, name="generator-file"
     ),
+    path("b/<slug:slug>/compare.<suffix:suffix>", exports.compare, name="compare-file"),
     path("b/<slug:slug>/embed/", outside.board_embed, name="board-embed"),
     path("b/<slug:slug>/cite.bib", outside.board_citation, name="board-citation"),
     path("b/<slug:slug>/picture.png", outside.board_picture, name="board-picture"),

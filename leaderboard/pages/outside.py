@@ -75,8 +75,9 @@ def site_picture(request: HttpRequest) -> HttpResponse:
 def detector_citation(request: HttpRequest, submission_id: uuid.UUID) -> HttpResponse:
     found = _standing(request, submission_id)
     entry = found.row.entry if found.row else None
-    shown = found.shown if found.is_public else None
-    text = detector_entry(found.submission, entry, shown, found.n_ranked, site=site(), accessed=_today())
+    text = detector_entry(
+        found.submission, entry, found.shown, found.n_ranked, site=site(), accessed=_today()
+    )
     return _bibtex(text, f"{found.submission.pk}.bib")
 
 
@@ -107,7 +108,7 @@ def detector_embed(request: HttpRequest, submission_id: uuid.UUID) -> HttpRespon
         "told": told(found),
         "marks": marks,
         "chart": mark_safe(svg.timeline(marks, label=label)) if marks else "",  # noqa: S308 - escaped there.
-        "shown": found.shown if found.is_public else None,
+        "shown": found.shown,
     }
     return _frame(request, "embed/detector.html", context)
 
@@ -132,9 +133,10 @@ def board_embed(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _standing(request: HttpRequest, submission_id: uuid.UUID) -> Standing:
-    found = standing(submission_id, request.user)
-    if found is None:
-        raise Http404("No detector that you may see has this address.")
+    asof = View.of(request.GET).asof
+    found = standing(submission_id, request.user, asof)
+    if found is None or (asof and found.shown is None):
+        raise Http404("No detector that you may see has this address, or there was no such board.")
     return found
 
 

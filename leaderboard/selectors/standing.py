@@ -25,8 +25,9 @@ N_TOP = 5
 
 @dataclass(frozen=True)
 class Standing:
-    """``row``: where it stands on the board that is ``shown``, or for a private entry where its scores are
-    now, unranked; ``None`` where there is nothing yet. ``n_ranked``: how many a rank is among."""
+    """``row``: where it stands on the board that is ``shown``; a private entry stands on none, and has what
+    its scores are now, unranked. ``None`` where there is nothing yet. ``n_ranked``: how many a rank is among.
+    """
 
     submission: Submission
     shown: Shown | None
@@ -58,8 +59,11 @@ class ImageScores(NamedTuple):
     reals: NDArray[np.float64]
 
 
-def standing(submission_id: uuid.UUID, user: object) -> Standing | None:
-    """``None`` when ``user`` may not see it. Three queries for a public entry."""
+def standing(submission_id: uuid.UUID, user: object, asof: str = "") -> Standing | None:
+    """On the present board, or for a public entry on the one that ``asof`` names.
+
+    ``None`` when ``user`` may not see it. Three queries for a public entry.
+    """
     submission = (
         Submission.objects.visible_to(user)
         .entered()
@@ -69,9 +73,9 @@ def standing(submission_id: uuid.UUID, user: object) -> Standing | None:
     )
     if submission is None:
         return None
-    shown = shown_board(submission.benchmark)
     if submission.visibility != Visibility.PUBLIC:
-        return _private(submission, shown)
+        return _private(submission)
+    shown = shown_board(submission.benchmark, asof)
     if shown is None:
         return Standing(submission, None, None, None)
     board = shown.snapshot
@@ -80,14 +84,15 @@ def standing(submission_id: uuid.UUID, user: object) -> Standing | None:
     return Standing(submission, shown, row, board.timeline, n_ranked(board))
 
 
-def _private(submission: Submission, shown: Shown | None) -> Standing:
+def _private(submission: Submission) -> Standing:
+    """It stands on no board."""
     edition = shown_edition(submission.benchmark)
     if edition is None:
-        return Standing(submission, shown, None, None)
+        return Standing(submission, None, None, None)
     timelines = timelines_of(edition)
     alone = Snapshot(standings(edition, Submission.objects.filter(pk=submission.pk), timelines), timelines)
     row = board_rows(alone, [0])[0] if len(alone) else None
-    return Standing(submission, shown, row, timelines.shown)
+    return Standing(submission, None, row, timelines.shown)
 
 
 def top(benchmark: Benchmark, asof: str = "") -> Top:

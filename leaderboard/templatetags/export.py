@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django import template
 from django.urls import reverse
 
 from leaderboard.export.addresses import absolute
+from leaderboard.export.cards import MOTTO
 from leaderboard.export.formats import FORMATS
 from leaderboard.export.plain import line
+from leaderboard.models import Benchmark, Corpus, Generator, Submission
 
 register = template.Library()
 
@@ -51,11 +54,51 @@ def sharing(kind: str, key: object, name: str, *, query: str = "") -> dict[str, 
 
 
 @register.inclusion_tag("parts/opengraph.html")
-def opengraph(title: str, description: str, page: str, picture: str) -> dict[str, str]:
-    """What a link to this page is shown with elsewhere; ``page`` and ``picture`` are paths on this site."""
+def opengraph() -> dict[str, str]:
+    """What a link to the site is shown with elsewhere."""
+    return _opengraph("Tidemark: detectors of AI-generated images", MOTTO, reverse("home"), "site-picture")
+
+
+@register.inclusion_tag("parts/opengraph.html")
+def opengraph_board(benchmark: Benchmark, route: str = "leaderboard", asof: str = "") -> dict[str, str]:
+    """For the pages of a board; ``asof`` as in the address."""
+    about = benchmark.description or "Which detector holds up on generators that it has never met."
+    query = f"?{urlencode({'asof': asof})}" if asof else ""
+    page = reverse(route, args=[benchmark.slug]) + query
+    title = f"{benchmark.name}{_simulated(benchmark.corpus)}"
+    return _opengraph(title, about, page, "board-picture", benchmark.slug, query=query)
+
+
+@register.inclusion_tag("parts/opengraph.html")
+def opengraph_detector(submission: Submission) -> dict[str, str]:
+    about = f"{submission.team.name} on {submission.benchmark.name}. {submission.description or MOTTO}"
+    title = f"{submission.name}{_simulated(submission.benchmark.corpus)}"
+    page = reverse("detector", args=[submission.pk])
+    return _opengraph(title, about, page, "detector-picture", submission.pk)
+
+
+@register.inclusion_tag("parts/opengraph.html")
+def opengraph_generator(generator: Generator) -> dict[str, str]:
+    about = (
+        f"Released on {generator.release_date.isoformat()}: how each detector met it before it could "
+        "learn from it."
+    )
+    key = (generator.corpus.slug, generator.slug)
+    title = f"{generator.name}{_simulated(generator.corpus)}"
+    return _opengraph(title, about, reverse("generator", args=key), "generator-picture", *key)
+
+
+def _simulated(corpus: Corpus) -> str:
+    return " (simulated corpus)" if corpus.simulated else ""
+
+
+def _opengraph(
+    title: str, description: str, page: str, picture: str, *args: object, query: str = ""
+) -> dict[str, str]:
+    """``picture`` is the route of a picture, with ``args`` and the query."""
     return {
         "title": line(title),
         "description": line(description, 300),
         "page": absolute(page),
-        "picture": absolute(picture),
+        "picture": absolute(reverse(picture, args=args) + query),
     }
