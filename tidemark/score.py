@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from protocols.evaluation import Average, PeriodResult, average_over_time, evaluate_step
+from protocols.evaluation import Average, PastThreshold, PeriodResult, average_over_time, evaluate_step
 from protocols.periods import MECHANISMS, Period
 from tidemark.dump import Dump
 
@@ -68,7 +68,7 @@ def as_json(report: Report) -> dict[str, Any]:
     """
     return {
         "rows": [
-            {"window": k, "mechanism": MECHANISMS[period], "result": asdict(result.metrics)}
+            {"window": k, "mechanism": MECHANISMS[period], "result": _result_as_json(period, result)}
             for k, by_period in report.results.items()
             for period, result in by_period.items()
         ],
@@ -80,6 +80,13 @@ def as_json(report: Report) -> dict[str, Any]:
             )
         },
     }
+
+
+def _result_as_json(period: Period, result: PeriodResult) -> dict[str, Any]:
+    if period != Period.NEXT:
+        return asdict(result.metrics)
+    past = asdict(result.past) if result.past else dict.fromkeys(each.name for each in fields(PastThreshold))
+    return asdict(result.metrics) | past
 
 
 def _average_as_json(average: Average) -> dict[str, Any]:

@@ -37,6 +37,8 @@ BEYOND = {
     "best_threshold",
     "best_balanced_accuracy",
 }
+# The next period with the threshold that was best on the past.
+PAST = {"past_threshold", "past_balanced_accuracy", "past_tnr", "past_recall"}
 
 
 def run(*arguments: object) -> Result:
@@ -66,7 +68,8 @@ def test_the_json_equals_the_official_results(tmp_path: Path) -> None:
     results = {(row["window"], row["mechanism"]): row["result"] for row in got["rows"]}
     for row in expected:
         mine = results[row["window"], row["mechanism"]]
-        assert set(mine) == FRACTIONS | COUNTS | BEYOND
+        past = PAST if row["mechanism"] == "immediate_future" else set()
+        assert set(mine) == FRACTIONS | COUNTS | BEYOND | past
         if "error" in row:
             assert {mine[name] for name in FRACTIONS | BEYOND} == {None}
             assert {mine[name] for name in COUNTS} == {0}
@@ -139,6 +142,20 @@ def test_the_headline_leaves_out_the_last_window(tmp_path: Path) -> None:
     averages = report(write(tmp_path, dumps))["average_over_time"]
     assert averages["headline"]["immediate_future"]["roc_auc"] == 1
     assert averages["paper_compatible"]["immediate_future"]["roc_auc"] == pytest.approx(2 / 3)
+
+
+def test_the_threshold_of_the_past_is_applied_to_the_next_window(tmp_path: Path) -> None:
+    dumps = small_dumps()
+    # What is fake scores lower than ½ in every window, yet above what is real.
+    for arrays in dumps.values():
+        arrays["fused_scores"] = arrays["fused_scores"] / 4
+    got = report(write(tmp_path, dumps))
+    results = {(row["window"], row["mechanism"]): row["result"] for row in got["rows"]}
+    following = results[0, "immediate_future"]
+    assert (following["balanced_accuracy"], following["past_balanced_accuracy"]) == (0.5, 1)
+    assert following["past_threshold"] == results[0, "growing"]["best_threshold"]
+    assert got["average_over_time"]["headline"]["immediate_future"]["past_balanced_accuracy"] == 1
+    assert "past_balanced_accuracy" not in got["average_over_time"]["headline"]["growing"]
 
 
 def test_a_real_without_a_partner_is_in_no_period(tmp_path: Path) -> None:
