@@ -183,7 +183,7 @@ def test_in_simulation_the_interval_covers_the_generators_that_might_have_been()
         Period.PAST: np.mean([true[: step + 1].mean() for step in steps]),
     }
     redraws = Redraws(window_of.tolist(), n_windows)
-    covered = dict.fromkeys(truth, 0)
+    covered, by_percentiles = dict.fromkeys(truth, 0), dict.fromkeys(truth, 0)
     for _ in range(n_trials):
         distance = centres[window_of] + spread * rng.normal(size=len(window_of))
         opinion = rng.normal(size=len(labels))
@@ -196,5 +196,10 @@ def test_in_simulation_the_interval_covers_the_generators_that_might_have_been()
             bounds = redraws.interval(counts, period)
             assert bounds is not None
             covered[period] += bounds.low <= truth[period] <= bounds.high
+            averages = redraws.averages(counts, period)
+            assert averages is not None
+            low, high = np.quantile(averages[1:], [0.025, 0.975])
+            by_percentiles[period] += low <= truth[period] <= high
     for period in truth:
+        assert by_percentiles[period] / n_trials < 0.94, "percentiles would claim too much"
         assert 0.93 < covered[period] / n_trials < 0.97, (period, covered[period] / n_trials)
