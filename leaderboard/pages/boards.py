@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
@@ -22,10 +22,6 @@ from leaderboard.selectors.views import View
 
 # The axis of the intervals begins at chance, or at the next tenth below the lowest bound.
 AXIS_FLOOR = 0.5
-NO_SUCH_BOARD = (
-    "This benchmark has no such board. A board is named by a day or a moment after its first one, "
-    "by edition-N, or by the digits of its citation."
-)
 
 
 def _benchmark(slug: str) -> Benchmark:
@@ -50,8 +46,6 @@ def one_address(request: HttpRequest, view: View) -> HttpResponse | None:
 
 def _which(benchmark: Benchmark, view: View, shown: Shown | None) -> dict[str, Any]:
     """Which board a page is about, and which others there are: two queries at the most."""
-    if shown is None and view.asof:
-        raise Http404(NO_SUCH_BOARD)
     past = [
         (board, view.query(asof=board.citation, page=1), bool(shown and board.citation == shown.citation))
         for board in past_boards(benchmark)
@@ -62,6 +56,12 @@ def _which(benchmark: Benchmark, view: View, shown: Shown | None) -> dict[str, A
         "present": view.query(asof="", page=1),
         "gone": withdrawn_since(shown) if shown and not shown.is_present else [],
     }
+
+
+def _missing(request: HttpRequest, benchmark: Benchmark, view: View) -> HttpResponse:
+    """There is no such board; these there are."""
+    context = {"benchmark": benchmark, "view": view, **_which(benchmark, view, None)}
+    return render(request, "board/missing.html", context, status=404)
 
 
 @require_safe
@@ -92,6 +92,8 @@ def leaderboard(request: HtmxRequest, slug: str) -> HttpResponse:
     if moved := one_address(request, view):
         return moved
     board = boards.leaderboard(_benchmark(slug), request.user, view)
+    if board.shown is None and view.asof:
+        return _missing(request, board.benchmark, view)
     forecasts = board.timeline.forecasts if board.timeline else ()
     headers = sorting.columns(view, board.order, len(forecasts))
     lows = [
@@ -116,9 +118,10 @@ def leaderboard(request: HtmxRequest, slug: str) -> HttpResponse:
 
 
 def _paging(view: View, n_rows: int, n_here: int, n_pages: int, shown: Shown | None) -> dict[str, Any]:
-    """Links to other pages and to this very view, and the sets of columns."""
+    """Which board it is, with links to its other pages and to this very view, and the sets of columns."""
     first = (view.page - 1) * boards.PAGE_ROWS
     return {
+        "shown": shown,
         "paging": {
             "first": first + 1 if n_here else 0,
             "last": first + n_here,
@@ -145,6 +148,8 @@ def first_contact(request: HtmxRequest, slug: str) -> HttpResponse:
     if moved := one_address(request, view):
         return moved
     contact = boards.first_contact(_benchmark(slug), view)
+    if contact.shown is None and view.asof:
+        return _missing(request, contact.benchmark, view)
     figure = first_contact_figure(contact) if contact.rows and contact.generators else None
     context = {
         "board": contact,
@@ -166,6 +171,8 @@ def trends(request: HttpRequest, slug: str) -> HttpResponse:
     if moved := one_address(request, view):
         return moved
     found = trends_of(_benchmark(slug), view)
+    if found.shown is None and view.asof:
+        return _missing(request, found.benchmark, view)
     return render(
         request,
         "board/trends.html",

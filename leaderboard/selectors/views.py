@@ -112,6 +112,6 @@ def end_of(asof: str) -> datetime | None:
         return datetime.combine(day, time.min, UTC) + timedelta(days=1) if day < date.max else None
     try:
         moment = datetime.fromisoformat(asof)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -20,6 +20,7 @@ def test_pages_without_anything_yet_say_so(client: Client) -> None:
     benchmark = BenchmarkFactory(corpus=CorpusFactory(slug="empty"))
     assert "no window yet" in read(client, "leaderboard", benchmark.slug)
     assert "No detector has met a generator yet." in read(client, "first-contact", benchmark.slug)
+    assert "No detector has been through all windows yet." in read(client, "trends", benchmark.slug)
     assert "No generator is published yet." in read(client, "generators", "empty")
     waiting = SubmissionFactory(benchmark=benchmark)
     assert waiting.name in read(client, "detector", waiting.pk)

@@ -22,21 +22,46 @@ def test_the_leaderboard(world: World, client: Client) -> None:
     assert first["entry"]["next"]["value"] == board.rows[0].entry.next.estimate.value
     assert (first["entry"]["rank"], first["entry"]["rank_worst"]) == (1, board.rows[0].entry.rank_worst)
     assert first["windows"][0]["low"] == board.rows[0].windows[0].low
-    assert last["entry"]["next"] == {
-        "value": None,
-        "low": None,
-        "high": None,
-        "paper_value": None,
-        "n_windows": 0,
-    }
+    assert set(last["entry"]["next"].values()) == {None}
+    assert first["entry"]["next"]["generators_low"] < first["entry"]["next"]["low"]
+    assert first["entry"]["spread"] == list(board.rows[0].entry.spread or ())
     assert last["windows"][3]["value"] is None
-    assert {row["entry"]["run_state"] for row in data["live"]} == {"running", "queued"}
+    assert {row["run_state"] for row in data["live"]} == {"running", "queued"}
+    assert (data["page"], data["n_pages"], data["n_rows"], data["own"]) == (1, 1, 4, [])
+    assert data["shown"]["is_present"] is True
     assert [w["is_open"] for w in data["timeline"]["windows"]] == [False] * 4 + [True]
+
+
+def test_what_a_view_asks_for_is_answered(world: World, client: Client) -> None:
+    address = "/api/v1/benchmarks/families-v1/leaderboard/"
+    data = client.get(address, {"family": "diffusion", "q": "r", "sort": "name"}).json()
+    assert [row["entry"]["name"] for row in data["rows"]] == [
+        "durall-spectrum",
+        "ensemble-of-everything",
+        "npr",
+    ]
+    assert [row["focus"]["n"] for row in data["rows"]] == [2, 0, 2]
+    client.force_login(world.submitter)
+    own = client.get(address).json()["own"]
+    assert [(row["entry"]["name"], row["entry"]["rank"]) for row in own] == [("unpublished-idea", None)]
+
+
+@pytest.mark.parametrize("kind", ["leaderboard", "first-contact"])
+def test_a_board_is_answered_as_of_its_digest_and_an_unknown_one_not(
+    world: World, client: Client, kind: str
+) -> None:
+    address = f"/api/v1/benchmarks/families-v1/{kind}/"
+    present = client.get(address).json()
+    cited = client.get(address, {"asof": present["shown"]["digest"][:16]}).json()
+    assert cited["rows"] == present["rows"]
+    assert cited.get("live", []) == []
+    for asof in ("2020-01-01", "edition-9", "f" * 16, "soon"):
+        assert client.get(address, {"asof": asof}).status_code == 404
 
 
 def test_first_contact(world: World, client: Client) -> None:
     data = client.get("/api/v1/benchmarks/families-v1/first-contact/").json()
-    contact = first_contact(world.benchmark, None)
+    contact = first_contact(world.benchmark)
     assert [g["slug"] for g in data["generators"]] == [g.slug for g in contact.generators]
     assert [[c["value"] for c in row["cells"]] for row in data["rows"]] == [
         [c.value for c in row.cells] for row in contact.rows

@@ -1,73 +1,36 @@
 from __future__ import annotations
 
-from uuid import uuid4
-
-import pytest
-
-from leaderboard.pages.sorting import DEFAULT, columns, known_order, sort_rows
-from leaderboard.selectors.boards import BoardRow
-from leaderboard.selectors.entries import Average, Entry
-from leaderboard.selectors.estimates import Estimate
-from leaderboard.selectors.steps import RunSteps
+from leaderboard.board import MEANS
+from leaderboard.pages.sorting import METRICS, columns
+from leaderboard.selectors.boards import ORACLE, SORTABLE
+from leaderboard.selectors.views import View
 
 
-def row(name: str, next_: float | None, w1: float | None, cost_s: float | None) -> BoardRow:
-    average = Average(Estimate(next_))
-    entry = Entry(
-        uuid4(),
-        name,
-        "owner",
-        False,
-        False,
-        1,
-        None,
-        0,
-        1,
-        None,
-        next=average,
-        past=Average(),
-        whole=Average(),
-    )
-    return BoardRow(entry, (Estimate(w1),), RunSteps(cost_s))
+def test_the_first_click_puts_the_best_on_top_and_a_second_turns_it_round() -> None:
+    plain = View()
+    assert columns(plain, "-next", 1)["next"].query == "?sort=next"
+    assert columns(plain, "next", 1)["next"].query == "?sort=-next"
+    assert columns(plain, "-next", 1)["w1"].query == "?sort=-w1"
+    for key in ("cost", "name", "forgetting", "equal_error_rate", "brier", "calibration_error"):
+        assert columns(plain, "-next", 1)[key].query == f"?sort={key}", "less is better"
+        assert columns(plain, key, 1)[key].query == f"?sort=-{key}"
 
 
-ROWS = [row("B", 0.9, 0.5, 30.0), row("a", 0.8, None, 10.0), row("c", None, 0.7, None)]
+def test_sorting_keeps_what_the_view_filters_and_goes_to_its_first_page() -> None:
+    view = View(q="net", page=4, columns="windows", asof="edition-1")
+    assert columns(view, "-next", 2)["w2"].query == "?columns=windows&sort=-w2&q=net&asof=edition-1"
 
 
-@pytest.mark.parametrize(
-    ("order", "names"),
-    [
-        ("-next", ["B", "a", "c"]),
-        ("next", ["a", "B", "c"]),
-        ("name", ["a", "B", "c"]),
-        ("-name", ["c", "B", "a"]),
-        ("-w1", ["c", "B", "a"]),
-        ("w1", ["B", "c", "a"]),
-        ("cost", ["a", "B", "c"]),
-        ("-cost", ["B", "a", "c"]),
-        ("-past", ["B", "a", "c"]),
-    ],
-)
-def test_rows_without_a_value_come_last_either_way(order: str, names: list[str]) -> None:
-    assert [row.entry.name for row in sort_rows(ROWS, order, 1)] == names
-
-
-@pytest.mark.parametrize("order", ["", "w2", "--next", "'; DROP TABLE", "-"])
-def test_an_unknown_order_is_the_rankings(order: str) -> None:
-    assert known_order(order, 1) == DEFAULT
-
-
-def test_a_second_click_turns_the_order_round() -> None:
-    assert columns("-next", 1)["next"].link == "next"
-    assert columns("next", 1)["next"].link == "-next"
-    assert columns("-next", 1)["cost"].link == "cost"
-    assert columns("cost", 1)["cost"].link == "-cost"
-    assert {name: column.aria_sort for name, column in columns("-w1", 1).items()} == {
-        "next": "none",
-        "past": "none",
-        "whole": "none",
-        "name": "none",
-        "cost": "none",
-        "w1": "descending",
+def test_one_header_says_how_the_board_is_sorted() -> None:
+    found = columns(View(), "-w1", 1)
+    assert found.keys() == {"name", "w1", *SORTABLE}
+    assert {key: column.aria_sort for key, column in found.items() if column.aria_sort != "none"} == {
+        "w1": "descending"
     }
-    assert columns("cost", 1)["cost"].aria_sort == "ascending"
+    assert columns(View(), "cost", 1)["cost"].aria_sort == "ascending"
+
+
+def test_every_other_metric_is_an_average_of_the_board_and_only_the_oracle_never_sorts() -> None:
+    assert {metric.key for metric in METRICS} == set(MEANS) - {"accuracy"}
+    assert [metric.key for metric in METRICS if metric.key not in SORTABLE] == [ORACLE]
+    assert [metric.key for metric in METRICS if metric.is_oracle] == [ORACLE]

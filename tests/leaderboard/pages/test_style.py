@@ -10,6 +10,7 @@ from django.contrib.staticfiles import finders
 
 from leaderboard.charts.detector import SERIES
 from leaderboard.charts.scale import Rgb, contrast
+from leaderboard.charts.trends import COLOURS
 
 
 def blocks() -> dict[str, dict[str, Rgb]]:
@@ -51,3 +52,6 @@ def test_marks_and_shapes_meet_wcag_aa(theme: dict[str, Rgb]) -> None:
     for _, rgb, _, _ in SERIES.values():
         red, green, blue = (int(part) for part in rgb.split(","))
         assert contrast((red, green, blue), theme["paper"]) >= 3, "curves"
+    for colour in COLOURS:
+        red, green, blue = (int(part) for part in re.findall(r"\d+", colour))
+        assert contrast((red, green, blue), theme["paper"]) >= 3, "lines of ranks"
