@@ -180,12 +180,14 @@ class Redraws:
         and so is the interval.
         """
         averages = self.averages(counts, period)
-        windows = {
+        covered = {
             window
             for step in averaged_steps(period, self._n_windows)
             for window in window_range(period, step, self._n_windows)
         }
-        if averages is None or any(len(self._members[window]) < 2 for window in windows):
+        # A window whose generators were all withdrawn is in no average.
+        windows = {window for window in covered if len(self._members[window])}
+        if averages is None or any(len(self._members[window]) == 1 for window in windows):
             return None
         value, draws = float(averages[0]), averages[1:]
         spread = float(draws.std(ddof=1))
@@ -199,7 +201,7 @@ class Redraws:
     def _aurocs(self, counts: PairCounts, windows: range) -> Floats | None:
         """The AUROC of every draw, over the generators of ``windows``."""
         units = np.concatenate([self._members[window] for window in windows])
-        if not (counts.fakes[units].all() and counts.reals[units].all()):
+        if not len(units) or not (counts.fakes[units].all() and counts.reals[units].all()):
             return None
         weights = self.weights[:, units]
         sides = np.column_stack(

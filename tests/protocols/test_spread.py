@@ -145,6 +145,15 @@ def test_a_window_of_one_generator_tells_no_spread() -> None:
     assert Redraws([0, 1, 1, -1], 2).interval(counts, Period.WHOLE) is None
 
 
+def test_a_window_that_was_withdrawn_as_a_whole_is_left_out() -> None:
+    counts = dict.fromkeys((0, 1), alone(np.array([0.6, 0.7, 0.8, 0.9])))
+    redraws = Redraws([0, 0, 2, 2], 3)
+    assert redraws.interval(counts, Period.NEXT) is None, "the first checkpoint has no next window"
+    assert redraws.interval(counts, Period.WHOLE) is not None
+    first = alone(np.array([0.6, 0.7, 0.8, 0.9]))
+    assert redraws.interval(counts, Period.PAST) == Redraws([0, 0, 1, 1], 2).interval({0: first}, Period.PAST)
+
+
 def test_what_has_no_average_has_no_interval() -> None:
     redraws = Redraws([0, 0, 1, 1], 2)
     counts = alone(np.array([0.6, 0.7, 0.8, 0.9]))
