@@ -14,8 +14,9 @@ from leaderboard.selectors.snapshots import Shown
 
 _SIGNS = {
     "\\": r"{\textbackslash}",
-    "{": r"\{",
-    "}": r"\}",
+    # BibTeX counts braces whatever stands before them, so an odd one would swallow what follows.
+    "{": r"{\textbraceleft}",
+    "}": r"{\textbraceright}",
     "%": r"\%",
     "&": r"\&",
     "$": r"\$",

@@ -118,7 +118,7 @@ def scores(request: HttpRequest, submission_id: uuid.UUID, suffix: str) -> HttpR
 
 
 def _board(request: HttpRequest, slug: str) -> tuple[Benchmark, Shown, View]:
-    """Three queries. Raises ``Http404`` where there is no such board."""
+    """Four queries at the most. Raises ``Http404`` where there is no such board."""
     benchmark = get_object_or_404(Benchmark.objects.select_related("corpus"), slug=slug)
     view = View.of(request.GET)
     shown = shown_board(benchmark, view.asof)

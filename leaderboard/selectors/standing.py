@@ -62,7 +62,7 @@ class ImageScores(NamedTuple):
 def standing(submission_id: uuid.UUID, user: object, asof: str = "") -> Standing | None:
     """On the present board, or for a public entry on the one that ``asof`` names.
 
-    ``None`` when ``user`` may not see it. Three queries for a public entry.
+    ``None`` when ``user`` may not see it. Four queries at the most for a public entry.
     """
     submission = (
         Submission.objects.visible_to(user)
@@ -96,7 +96,7 @@ def _private(submission: Submission) -> Standing:
 
 
 def top(benchmark: Benchmark, asof: str = "") -> Top:
-    """Two queries."""
+    """Three queries at the most."""
     shown = shown_board(benchmark, asof)
     if shown is None:
         return Top(benchmark, None)

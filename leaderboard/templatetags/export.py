@@ -11,7 +11,7 @@ from django.urls import reverse
 from leaderboard.export.addresses import absolute
 from leaderboard.export.cards import MOTTO
 from leaderboard.export.formats import FORMATS
-from leaderboard.export.plain import line
+from leaderboard.export.plain import line, xml
 from leaderboard.models import Benchmark, Corpus, Generator, Submission
 
 register = template.Library()
@@ -46,7 +46,8 @@ def sharing(kind: str, key: object, name: str, *, query: str = "") -> dict[str, 
         "frame": {
             "src": absolute(reverse(f"{kind}-embed", args=[key])) + asked,
             "height": 400 if kind == "detector" else 440,
-            "title": line(name, 80),
+            # It stands in the source of another page, which is shown on this one.
+            "title": xml(line(name, 80)),
         },
         "badge": reverse("detector-badge", args=[key]) if kind == "detector" else "",
         "markdown": f"[![{shown} on Tidemark]({page}badge.svg)]({page})" if kind == "detector" else "",

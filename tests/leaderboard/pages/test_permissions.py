@@ -174,6 +174,18 @@ TABLE: list[Row] = [
         for table in ("leaderboard", "first-contact")
     ),
     page(
+        f"{BENCHMARK}compare.<suffix:suffix>",
+        OPEN,
+        at=lambda w, r: f"b/{w.benchmark.slug}/compare.csv?d={w.public.pk}&d={w.failed.pk}",
+    ),
+    page(
+        f"{BENCHMARK}compare.<suffix:suffix>",
+        OPEN,
+        LAB_SEES,
+        at=lambda w, r: f"b/{w.benchmark.slug}/compare.csv?d={w.public.pk}&d={w.private.pk}",
+        note="private",
+    ),
+    page(
         f"{BENCHMARK}generators/<slug:generator>.<suffix:suffix>",
         OPEN,
         by(404),
