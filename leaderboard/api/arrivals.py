@@ -86,9 +86,9 @@ class MeetingOutput(serializers.Serializer[Any]):
     rank_worst = serializers.IntegerField(allow_null=True)
 
 
-class NullRowSpreadOutput(serializers.Serializer[Any]):
-    null_row = serializers.CharField(source="0")
-    auroc = serializers.FloatField(source="1")
+class NullScoreOutput(serializers.Serializer[Any]):
+    null_row = serializers.CharField()
+    auroc = serializers.FloatField()
 
 
 class SpreadOutput(serializers.Serializer[Any]):
@@ -100,7 +100,7 @@ class SpreadOutput(serializers.Serializer[Any]):
     median = serializers.FloatField()
     three_quarters = serializers.FloatField()
     most = serializers.FloatField()
-    null_rows = NullRowSpreadOutput(many=True)
+    null_rows = NullScoreOutput(many=True)
 
 
 class OnBenchmarkOutput(serializers.Serializer[Any]):

@@ -343,8 +343,8 @@ class SeedRunOutput(serializers.Serializer[Any]):
 
 
 class SeedStateOutput(serializers.Serializer[Any]):
-    seed = serializers.IntegerField(source="0")
-    state = serializers.ChoiceField(source="1", choices=choices(RunState))
+    seed = serializers.IntegerField()
+    state = serializers.ChoiceField(choices=choices(RunState))
 
 
 class RanOnOutput(serializers.Serializer[Any]):

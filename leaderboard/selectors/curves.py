@@ -3,7 +3,8 @@
 The figures are coarse on purpose, as a score by itself can tell what an image is. Whoever wrote a
 detector may have it give an image that they would know again a score like no other; a curve with
 every point, or the exact count of a narrow bin, would then tell that image's label. So there are few
-points and bins, shares are in thousandths, and a bin with too few images has no share of fakes.
+points and bins, one image alone is less than half a step of any share, and a bin with too few images
+has no share of fakes.
 docs/decisions/0012-what-scores-tell.md says what this is worth and what it is not.
 """
 
@@ -20,10 +21,13 @@ from protocols.metrics import THRESHOLD, count, threshold_at
 from protocols.periods import Period, window_range
 from protocols.scores import TieGroups
 
-# Shares and thresholds have so many decimals.
+# Thresholds, and what metrics tell anyway, have so many decimals.
 DECIMALS = 3
+# Steps that shares are rounded to: the finest of which this many images are less than one.
+STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
+STEP_IMAGES = 2.5
 # A bin of the reliability diagram with fewer images shows none of its numbers.
-MIN_IMAGES = 10
+MIN_IMAGES = 25
 # So many sets of figures stay in memory, of a few kB each.
 KEPT = 512
 
@@ -137,12 +141,16 @@ def _drawn(state_key: str, unit_ids: tuple[int, ...], chosen: float | None) -> _
         groups.n_fakes,
         groups.n_reals,
         roc=tuple(
-            Point(_round(p.fpr), _round(p.tpr), None if p.threshold is None else _round(p.threshold))
+            Point(
+                coarse(p.fpr, groups.n_reals),
+                coarse(p.tpr, groups.n_fakes),
+                None if p.threshold is None else _round(p.threshold),
+            )
             for p in curves.roc(groups)
         ),
         points=_operating_points(groups, chosen),
         histogram=tuple(
-            HistogramBin(b.low, b.high, _share(b.fakes, groups.n_fakes), _share(b.reals, groups.n_reals))
+            HistogramBin(b.low, b.high, _coarse(b.fakes, groups.n_fakes), _coarse(b.reals, groups.n_reals))
             for b in curves.histogram(groups)
         ),
         reliability=tuple(_reliability_bin(b, groups) for b in curves.reliability(groups)),
@@ -162,8 +170,8 @@ def _operating_points(groups: TieGroups, chosen: float | None) -> tuple[Operatin
         OperatingPoint(
             name,
             _round(threshold),
-            fpr=_share(counts.fp, groups.n_reals),
-            tpr=_share(counts.tp, groups.n_fakes),
+            fpr=_round(counts.fp / groups.n_reals),
+            tpr=_round(counts.tp / groups.n_fakes),
         )
         for name, threshold in sorted(
             ((name, value) for name, value in thresholds.items() if value is not None),
@@ -174,18 +182,22 @@ def _operating_points(groups: TieGroups, chosen: float | None) -> tuple[Operatin
 
 
 def _reliability_bin(found: curves.ReliabilityBin, groups: TieGroups) -> ReliabilityBin:
-    is_told = found.n >= MIN_IMAGES and found.mean_score is not None and found.share_of_fakes is not None
+    share = _coarse(found.n, groups.n_fakes + groups.n_reals)
+    if found.n < MIN_IMAGES or found.mean_score is None or found.share_of_fakes is None:
+        return ReliabilityBin(found.low, found.high, share, None, None)
     return ReliabilityBin(
-        found.low,
-        found.high,
-        share=_share(found.n, groups.n_fakes + groups.n_reals),
-        mean_score=_round(found.mean_score) if is_told and found.mean_score is not None else None,
-        share_of_fakes=_round(found.share_of_fakes) if is_told and found.share_of_fakes is not None else None,
+        found.low, found.high, share, _round(found.mean_score), coarse(found.share_of_fakes, found.n)
     )
 
 
-def _share(n: int, of: int) -> float:
-    return _round(n / of) if of else 0.0
+def coarse(share: float, n: int) -> float:
+    """A share of ``n`` images, so rounded that one of them alone would be none."""
+    step = next((step for step in STEPS if step * n >= STEP_IMAGES), STEPS[-1])
+    return _round(round(share / step) * step)
+
+
+def _coarse(n: int, of: int) -> float:
+    return coarse(n / of, of) if of else 0.0
 
 
 def _round(value: float) -> float:

@@ -60,8 +60,16 @@ class DetectorRow:
 
 
 @dataclass(frozen=True)
+class NullScore:
+    """The first contact of a null row of some kind."""
+
+    null_row: str
+    auroc: float
+
+
+@dataclass(frozen=True)
 class Spread:
-    """How the AUROCs of first contacts lie, null rows left out. ``null_rows``: theirs, by kind."""
+    """How the AUROCs of first contacts lie. ``null_rows`` stand beside them and are not among them."""
 
     n: int
     least: float
@@ -69,7 +77,7 @@ class Spread:
     median: float
     three_quarters: float
     most: float
-    null_rows: tuple[tuple[str, float], ...] = ()
+    null_rows: tuple[NullScore, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -257,6 +265,6 @@ def _spread(board: Snapshot, values: Floats, competes: NDArray[np.bool_]) -> Spr
     if not len(met):
         return None
     kinds = board.texts("null_row")
-    null_rows = [(str(kinds[i]), float(values[i])) for i in np.flatnonzero(known & ~competes)]
+    null_rows = [NullScore(str(kinds[i]), float(values[i])) for i in np.flatnonzero(known & ~competes)]
     least, quarter, median, three_quarters, most = np.quantile(met, [0, 0.25, 0.5, 0.75, 1]).tolist()
     return Spread(len(met), least, quarter, median, three_quarters, most, tuple(null_rows))

@@ -61,12 +61,18 @@ class StepCost:
 
 
 @dataclass(frozen=True)
+class SeedState:
+    seed: int
+    state: RunState
+
+
+@dataclass(frozen=True)
 class RanOn:
     """An edition that a detector ran on, with its runs there by seed."""
 
     number: int
     manifest_hash: str
-    runs: tuple[tuple[int, RunState], ...]
+    runs: tuple[SeedState, ...]
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,7 @@ def lineage(submission: Submission, edition: Edition) -> Lineage:
             RanOn(
                 found.number,
                 found.manifest_hash,
-                tuple((run.seed, RunState(run.state)) for run in there),
+                tuple(SeedState(run.seed, RunState(run.state)) for run in there),
             )
             for found, there in editions.items()
         ),

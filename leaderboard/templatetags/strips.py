@@ -18,7 +18,7 @@ WIDTH = 1000
 @register.inclusion_tag("generators/_strip.html")
 def strip(spread: Spread) -> dict[str, Any]:
     """A spread over an axis from chance, or from the tenth below the lowest score, to 1."""
-    floor = axis_floor([spread.least, *(value for _, value in spread.null_rows)])
+    floor = axis_floor([spread.least, *(null.auroc for null in spread.null_rows)])
 
     def place(value: float) -> int:
         return round(WIDTH * (value - floor) / (1 - floor))
@@ -32,6 +32,6 @@ def strip(spread: Spread) -> dict[str, Any]:
         "three_quarters": place(spread.three_quarters),
         "most": place(spread.most),
         "width": WIDTH,
-        "null_rows": [(name, value, place(value), place(value) / 10) for name, value in spread.null_rows],
+        "null_rows": [(null, place(null.auroc), place(null.auroc) / 10) for null in spread.null_rows],
         "ticks": [(f"{n / 10:.1f}", place(n / 10) / 10) for n in range(first, last + 1)],
     }

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from statistics import median
 
 import pytest
-from django.contrib.auth.models import AnonymousUser
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -17,10 +16,20 @@ from leaderboard.models import Batch, Benchmark, FirstContact, Generator, Step, 
 from leaderboard.selectors.arrivals import arrivals
 from leaderboard.selectors.estimates import auroc
 from leaderboard.selectors.generator_page import generator_report
+from leaderboard.services.boards import boards_refresh
 from leaderboard.store import store
+from protocols import ranking
 from protocols.states import BatchState, StepState
 from tests.leaderboard.arrivals import REASON, arrive, audit, contact_sheet, meet, show, withdraw
-from tests.leaderboard.factories import BatchFactory, BenchmarkFactory, CorpusFactory, GeneratorFactory
+from tests.leaderboard.factories import (
+    BatchFactory,
+    BenchmarkFactory,
+    CorpusFactory,
+    GeneratorFactory,
+    RunFactory,
+    RunScoreFactory,
+    SubmissionFactory,
+)
 from tests.leaderboard.world import World
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +50,32 @@ def read(client: Client, address: str, status: int = 200, **headers: str) -> str
     response = client.get(address, headers=headers)
     assert response.status_code == status, address
     return response.content.decode()
+
+
+def add_entries(world: World, n: int, slug: str = "flow-2") -> None:
+    """Detectors that have met one generator, the later made the better."""
+    unit = world.edition.units.get(generator__slug=slug)
+    for i in range(n):
+        submission = SubmissionFactory(benchmark=world.benchmark, name=f"more-{i:03}")
+        run = RunFactory(submission=submission, edition=world.edition, state="succeeded")
+        RunScoreFactory(run=run, value=0.55 + i / 1000)
+        FirstContact.objects.create(
+            submission=submission,
+            seed=0,
+            generator=unit.generator,
+            unit=unit,
+            edition=world.edition,
+            window=3,
+            state_key="0" * 64,
+            prospective=False,
+            roc_auc=0.6 + i / 1000,
+            roc_auc_variance=0.0001,
+            tp=10,
+            tn=10,
+            fp=0,
+            fn=0,
+        )
+    boards_refresh(every=True)
 
 
 def row_of(html: str, slug: str) -> str:
@@ -120,10 +155,10 @@ class TestArrivals:
         read(client, "/b/nothing/arrivals/", 404)
 
     def test_queries_are_constant(self, world: World, django_assert_num_queries) -> None:
-        with django_assert_num_queries(11):
+        with django_assert_num_queries(7):
             arrivals(world.benchmark)
         arrive(world)
-        with django_assert_num_queries(11):
+        with django_assert_num_queries(7):
             arrivals(world.benchmark)
 
     def test_the_home_page_names_the_latest(self, world: World, client: Client) -> None:
@@ -223,7 +258,7 @@ class TestGenerator:
 
     def test_the_ranking_at_first_contact_and_now(self, world: World) -> None:
         generator = generator_of(world, "lanczos-3")
-        (on,) = generator_report(generator, AnonymousUser()).benchmarks
+        (on,) = generator_report(generator).benchmarks
         met = [row for row in on.rows if row.contact]
         values = [row.contact.estimate.value for row in met]
         assert values == sorted(values, reverse=True)
@@ -237,24 +272,16 @@ class TestGenerator:
         assert first.now.estimate == auroc(now)
         assert first.now.estimate != first.contact.estimate
 
-    def test_what_has_failed_before_it_met_it_is_listed_unranked(self, world: World) -> None:
-        (on,) = generator_report(generator_of(world, "lanczos-3"), AnonymousUser()).benchmarks
-        (failed,) = [row for row in on.rows if row.entry.submission_id == world.failed.pk]
-        assert (failed.contact, failed.rank, failed.now.seen) == (None, None, False)
+    def test_what_has_failed_before_it_met_it_is_not_listed(self, world: World) -> None:
+        (on,) = generator_report(generator_of(world, "lanczos-3")).benchmarks
+        assert world.failed.pk not in {row.entry.submission_id for row in on.rows}
+        (met,) = generator_report(generator_of(world, "bicubic-2")).benchmarks
+        (failed,) = [row for row in met.rows if row.entry.submission_id == world.failed.pk]
+        assert (failed.contact.window, failed.now) == (0, None)
 
-    def test_a_private_entry_is_shown_to_its_owner_and_ranked_for_nobody(
-        self, world: World, client: Client
-    ) -> None:
-        generator = generator_of(world, "lanczos-3")
+    def test_a_private_entry_is_nobodys(self, world: World, client: Client) -> None:
+        client.force_login(world.submitter)
         assert "unpublished-idea" not in read(client, page_of("lanczos-3"))
-        (public,) = generator_report(generator, AnonymousUser()).benchmarks
-        (own,) = generator_report(generator, world.submitter).benchmarks
-        private = [row for row in own.rows if row.entry.is_private]
-        assert [row.rank for row in private] == [None]
-        assert {row.entry.name: row.rank for row in own.rows if not row.entry.is_private} == {
-            row.entry.name: row.rank for row in public.rows
-        }
-        assert own.met == public.met
 
     def test_prospective_and_retrospective_are_told_apart(self, world: World, client: Client) -> None:
         html = read(client, page_of("flow-2"))
@@ -354,7 +381,7 @@ class TestGenerator:
     def test_the_json_is_that_of_the_page(self, world: World, client: Client) -> None:
         key = show(generator_of(world, "lanczos-3"))
         data = client.get("/api/v1/generators/families/lanczos-3/results/").json()
-        report = generator_report(generator_of(world, "lanczos-3"), AnonymousUser())
+        report = generator_report(generator_of(world, "lanczos-3"))
         (on,) = report.benchmarks
         (shown,) = data["benchmarks"]
         assert shown["benchmark"] == "families-v1"
@@ -376,8 +403,73 @@ class TestGenerator:
 
     def test_queries_are_constant(self, world: World, django_assert_num_queries) -> None:
         generator = generator_of(world, "flow-2")
-        with django_assert_num_queries(19):
-            generator_report(generator, AnonymousUser())
+        generator_report(generator)
+        with django_assert_num_queries(12):
+            generator_report(generator)
+        add_entries(world, 60)
+        generator_report(generator)
+        with django_assert_num_queries(12):
+            (on,) = generator_report(generator).benchmarks
+        assert (on.n_rows, on.n_pages, len(on.rows)) == (63, 2, 50)
+
+    def test_pages_follow_each_other_without_script(self, world: World, client: Client) -> None:
+        add_entries(world, 60)
+        first, second = read(client, page_of("flow-2")), read(client, page_of("flow-2") + "?page=2")
+        assert 'href="?page=2#rankings" rel="next"' in first
+        assert 'href="?page=1#rankings" rel="prev"' in second
+        names = re.findall(r'<a href="/detectors/[^"]+">([^<]+)</a>', first + second)
+        assert len(names) == len(set(names)) == 63
+        assert names[3:10] == [f"more-{i:03}" for i in range(59, 52, -1)]
+        # Beyond the last page there is the last one, and what is no page is the first.
+        for page, same in (("9", second), ("x", first)):
+            html = read(client, f"{page_of('flow-2')}?page={page}")
+            assert html.split('id="rankings"')[1] == same.split('id="rankings"')[1]
+        data = client.get("/api/v1/generators/families/flow-2/results/?page=2").json()["benchmarks"][0]
+        assert (data["page"], data["n_pages"], data["n_rows"], len(data["rows"])) == (2, 2, 63, 13)
+        assert data["rows"][0]["rank"] == 51
+        assert data["rows"][0]["contact"]["window"] == 3
+
+    def test_a_whole_column_is_ranked_as_the_protocol_ranks(self, world: World) -> None:
+        add_entries(world, 30)
+        (on,) = generator_report(generator_of(world, "flow-2")).benchmarks
+        expected = ranking.rank(
+            [
+                ranking.Entry(str(row.entry.submission_id), e.value, e.low, e.high)
+                for row in on.rows
+                for e in [row.contact.estimate]
+            ]
+        )
+        assert [(row.rank, row.rank_best, row.rank_worst) for row in on.rows] == [
+            (place.rank, place.best, place.worst) for place in expected
+        ]
+
+    def test_null_rows_are_marked_and_never_ranked(self, world: World, client: Client) -> None:
+        null = world.succeeded[0]
+        Submission.objects.filter(pk=null.pk).update(null_row="constant")
+        boards_refresh(every=True)
+        (on,) = generator_report(generator_of(world, "lanczos-3")).benchmarks
+        (row,) = [row for row in on.rows if row.entry.submission_id == null.pk]
+        assert row.contact is not None
+        assert (row.rank, row.rank_best, row.rank_worst) == (None, None, None)
+        assert sorted(row.rank for row in on.rows if row.rank) == [1, 2]
+        assert [(n.null_row, n.auroc) for n in on.spread.null_rows] == [
+            ("constant", row.contact.estimate.value)
+        ]
+        assert on.spread.n == 2
+        html = read(client, page_of("lanczos-3"))
+        assert "null row, never ranked" in html
+        assert '<span class="at of-null"' in html
+
+    def test_the_strip_holds_how_first_contacts_lie(self, world: World, client: Client) -> None:
+        add_entries(world, 2)
+        (on,) = generator_report(generator_of(world, "flow-2")).benchmarks
+        values = sorted(row.contact.estimate.value for row in on.rows)
+        assert (on.spread.least, on.spread.most, on.spread.median) == (values[0], values[-1], values[2])
+        assert (on.spread.quarter, on.spread.three_quarters) == (values[1], values[3])
+        strip = read(client, page_of("flow-2")).split('class="strip"')[1].split("</dl>")[0]
+        assert re.findall(r"<dd>([\d.]+)</dd>", strip) == [f"{value:.3f}" for value in values]
+        (nobody,) = generator_report(generator_of(world, "nearest-2")).benchmarks
+        assert nobody.spread is None
 
     def test_a_corpus_without_a_benchmark(self, client: Client) -> None:
         corpus = CorpusFactory(slug="alone")
