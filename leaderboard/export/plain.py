@@ -19,7 +19,9 @@ _ISOLATE, _END_ISOLATE = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE
 
 def unformula(texts: pa.Array) -> pa.Array:
     """Texts that no spreadsheet takes for formulas: those that it would have an apostrophe before them."""
-    return pc.replace_substring_regex(texts, FORMULA, r"'\1")
+    # Most columns repeat few texts, and each is looked at once.
+    coded = texts.dictionary_encode()
+    return pc.replace_substring_regex(coded.dictionary, FORMULA, r"'\1").take(coded.indices)
 
 
 def line(text: str, n_characters: int = 200) -> str:
