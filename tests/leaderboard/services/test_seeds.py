@@ -24,7 +24,7 @@ from leaderboard.services.submissions import (
 )
 from protocols.contract import Phase
 from protocols.errors import RequestError
-from protocols.states import RunState, StepState, SubmissionState
+from protocols.states import LIVE_RUN, RunState, StepState, SubmissionState
 from tests.leaderboard.factories import (
     BenchmarkFactory,
     CorpusFactory,
@@ -168,33 +168,32 @@ def test_each_run_counts_towards_the_quota_of_the_team() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_at_once_one_makes_the_run() -> None:
-    submission = entry()
-    submission.team.max_active_runs = 1
-    submission.team.save()
+@pytest.mark.parametrize("refusal", ["conflict", "quota_runs"])
+def test_of_two_at_once_one_makes_the_run(refusal: str) -> None:
+    """The same seed of one entry, or one of each of a team that has room for one."""
+    first = entry()
+    second = entry(owner=first.owner) if refusal == "quota_runs" else first
+    first.team.max_active_runs = 2 if refusal == "conflict" else 1
+    first.team.save()
     together = threading.Barrier(2)
     told: list[str] = []
 
-    def ask(seed: int) -> None:
+    def ask(submission: Submission) -> None:
         try:
             together.wait(10)
-            told.append(str(submission_add_seed(submission, seed, actor="ada").seed))
+            told.append(submission_add_seed(submission, 1, actor="ada").state)
         except RequestError as error:
             told.append(error.code)
         finally:
             connection.close()
 
-    for pair, refusal in (((1, 1), "conflict"), ((2, 3), "quota_runs")):
-        told.clear()
-        threads = [threading.Thread(target=ask, args=(seed,)) for seed in pair]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
-        assert sorted(text in map(str, pair) for text in told) == [False, True]
-        assert refusal in told
-        Run.objects.filter(submission=submission).update(state=RunState.SUCCEEDED)
-    assert Run.objects.count() == 3
+    threads = [threading.Thread(target=ask, args=(submission,)) for submission in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(told) == sorted([refusal, "queued"])
+    assert Run.objects.filter(seed=1).count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -220,6 +219,37 @@ def test_a_seed_waits_for_an_edition_that_opens_and_runs_on_it() -> None:
         assert thread.is_alive()
     thread.join(30)
     assert seeds(submission) == [(1, 0), (2, 0), (2, 1)]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("first", ["withdraw", "seed"])
+def test_nothing_of_an_entry_runs_that_is_withdrawn_at_the_same_time(first: str) -> None:
+    submission = entry()
+    acts = {
+        "withdraw": lambda: submission_withdraw(Submission.objects.get(pk=submission.pk), actor="ada"),
+        "seed": lambda: submission_add_seed(submission, 1, actor="ada"),
+    }
+    refused: list[str] = []
+
+    def act() -> None:
+        try:
+            acts["seed" if first == "withdraw" else "withdraw"]()
+        except RequestError as error:
+            refused.append(error.code)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=act)
+    with transaction.atomic():
+        acts[first]()
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+    thread.join(30)
+    assert refused == (["illegal_transition"] if first == "withdraw" else [])
+    assert not submission.runs.filter(state__in=LIVE_RUN).exists()
+    submission.refresh_from_db()
+    assert submission.state == SubmissionState.WITHDRAWN
 
 
 def timeline(n: int) -> Corpus:
