@@ -29,7 +29,6 @@ from leaderboard.models import (
     UnitScore,
     User,
 )
-from leaderboard.services.boards import board_touch
 from leaderboard.services.names import SERVER_NAME
 from leaderboard.services.scores import Scores, run_score, stored_scores, window_score
 from protocols import plan
@@ -177,7 +176,6 @@ def null_row_write(missing: Missing, predicted: Mapping[int, Mapping[Unit, Score
     for window, score in scored.items():
         score.save(run, missing.keys[window])
     run_score(run)
-    board_touch(edition.benchmark_id)
 
 
 def _are_as_they_were(units: list[Unit]) -> bool:

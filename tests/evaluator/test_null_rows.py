@@ -15,6 +15,7 @@ from evaluator.null_rows import MAX_A_CLASS, _metadata, _thinned, null_row_next
 from evaluator.tasks import _null_row_one
 from leaderboard.models import (
     Benchmark,
+    BoardTouch,
     Corpus,
     Edition,
     FirstContact,
@@ -38,7 +39,7 @@ from leaderboard.services.runs import run_create
 from leaderboard.services.scores import rescore_next
 from leaderboard.services.sweep import waiting_count
 from leaderboard.store import store
-from protocols.plan import EMPTY_STATE, state_key
+from protocols.plan import EMPTY_STATE, state_key, train_key
 from protocols.states import LIVE_STEP, RunState, StepState
 from tests.leaderboard.factories import BenchmarkFactory, CorpusFactory, SubmissionFactory, digest
 from tests.leaderboard.images import publish, publish_reals
@@ -102,8 +103,10 @@ def everything() -> dict[str, int]:
 def test_an_edition_gets_its_null_rows_once(benchmark: Benchmark) -> None:
     assert null_rows_waiting() == 2
     assert waiting_count() == 2
+    BoardTouch.objects.all().delete()
     assert compute() == 2
     assert waiting_count() == 0
+    assert BoardTouch.objects.filter(benchmark=benchmark).exists()
     rows = Submission.objects.order_by("null_row")
     assert [(row.null_row, row.name) for row in rows] == [("constant",) * 2, ("metadata",) * 2]
     for row in rows:
@@ -127,7 +130,7 @@ def test_the_constant_predicts_a_unit_once_for_all_windows(benchmark: Benchmark)
     assert key == state_key(image_id="null-row:constant:1", protocol_version=1, state=EMPTY_STATE, seed=0)
     assert [step.reused for step in run.steps.all()] == [False, True]
     predictions = Prediction.objects.filter(state_key=key)
-    assert len(predictions) == 4
+    assert [p.step and p.step.window for p in predictions] == [0] * 4
     assert {np.frombuffer(p.scores, "<f8").tobytes() for p in predictions} == {
         np.full(2 * N_EVAL, 0.5).tobytes()
     }
@@ -148,6 +151,22 @@ def test_metadata_is_fitted_to_what_is_mounted_and_to_nothing_else(make: Callabl
         (1, "g2"): 1.0,
         (1, "g3"): 1.0,
     }
+
+
+@pytest.mark.parametrize("mode", ["cumulative", "continual"])
+def test_a_key_of_metadata_names_all_that_it_is_fitted_to(make: Callable[..., Benchmark], mode: str) -> None:
+    make(training_mode=mode)
+    compute()
+    run = run_of(NullRow.METADATA)
+    first, second = run.edition.windows.values_list("manifest", flat=True)
+    facts: dict[str, Any] = {"image_id": "null-row:metadata:1", "protocol_version": 1, "seed": 0}
+    fitted = train_key(
+        parent_state=EMPTY_STATE,
+        manifests=[second, first] if mode == "cumulative" else [second],
+        window=1,
+        **facts,
+    )
+    assert run.steps.get(window=1).key == state_key(state=fitted, **facts)
 
 
 def test_where_training_is_continual_metadata_has_no_memory(make: Callable[..., Benchmark]) -> None:
