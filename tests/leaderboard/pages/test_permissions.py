@@ -129,6 +129,7 @@ TABLE: list[Row] = [
     page("", OPEN),
     page(BENCHMARK, OPEN, at=lambda w, r: f"b/{w.benchmark.slug}/"),
     page(f"{BENCHMARK}first-contact/", OPEN, at=lambda w, r: f"b/{w.benchmark.slug}/first-contact/"),
+    page(f"{BENCHMARK}trends/", OPEN, at=lambda w, r: f"b/{w.benchmark.slug}/trends/"),
     page(f"{BENCHMARK}arrivals/", OPEN, at=lambda w, r: f"b/{w.benchmark.slug}/arrivals/"),
     page(f"{BENCHMARK}arrivals.atom", OPEN, at=lambda w, r: f"b/{w.benchmark.slug}/arrivals.atom"),
     page(
