@@ -296,6 +296,23 @@ TABLE: list[Row] = [
     ),
     reads("benchmarks/<slug:slug>/leaderboard/", READ_ALL_WRITE_SIGNED_IN, **FRESH),
     reads("benchmarks/<slug:slug>/first-contact/", READ_ALL_WRITE_SIGNED_IN, **FRESH),
+    *(
+        Row(
+            "benchmarks/<slug:slug>/compare/",
+            lambda w, r, which=which: (
+                f"benchmarks/{w.benchmark.slug}/compare/?d={w.public.pk}&d={getattr(w, which).pk}"
+            ),
+            READ_ALL_WRITE_SIGNED_IN,
+            {"GET": cell},
+            note=which,
+        )
+        for which, cell in [
+            ("failed", ALL_SEE),
+            ("private", LAB_SEES),
+            ("foreign", by(404, stranger=200, maintainer=200)),
+            ("draft", by(404)),
+        ]
+    ),
     reads("benchmarks/<slug:slug>/arrivals/", READ_ALL_WRITE_SIGNED_IN, **FRESH),
     *(
         reads(

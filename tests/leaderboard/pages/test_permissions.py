@@ -129,6 +129,18 @@ TABLE: list[Row] = [
     page("", OPEN),
     page(BENCHMARK, OPEN, at=lambda w, r: f"b/{w.benchmark.slug}/"),
     page(f"{BENCHMARK}first-contact/", OPEN, at=lambda w, r: f"b/{w.benchmark.slug}/first-contact/"),
+    *(
+        page(
+            f"{BENCHMARK}compare/",
+            OPEN,
+            cell,
+            at=lambda w, r, which=which: (
+                f"b/{w.benchmark.slug}/compare/?d={w.public.pk}&d={getattr(w, which).pk}"
+            ),
+            note=which,
+        )
+        for which, cell in [("failed", OK), ("private", LAB_SEES), ("foreign", FOREIGN), ("draft", by(404))]
+    ),
     page(f"{BENCHMARK}trends/", OPEN, at=lambda w, r: f"b/{w.benchmark.slug}/trends/"),
     page(f"{BENCHMARK}arrivals/", OPEN, at=lambda w, r: f"b/{w.benchmark.slug}/arrivals/"),
     page(f"{BENCHMARK}arrivals.atom", OPEN, at=lambda w, r: f"b/{w.benchmark.slug}/arrivals.atom"),
