@@ -31,6 +31,8 @@ from leaderboard.models import (
     UnitScore,
     User,
 )
+from leaderboard.selectors.desk.arrivals import arrivals as desk_arrivals
+from leaderboard.selectors.preview import edition_preview
 from leaderboard.services import leases
 from leaderboard.services.editions import edition_open
 from leaderboard.services.generators import generator_withdraw
@@ -352,6 +354,10 @@ def test_they_are_nobodys_work(benchmark: Benchmark) -> None:
     compute()
     steps = Step.objects.filter(unit__isnull=False)
     assert [step.run.submission.null_row for step in steps] == [""]
+    # The desk counts detectors, of which none has met the newcomer yet.
+    assert edition_preview(benchmark).n_detectors == 1
+    (newcomer,) = (row for row in desk_arrivals() if row.unit.generator.slug == "new")
+    assert (newcomer.n_steps, newcomer.n_contacts) == (1, 0)
     # The detector's is the only run that an edition begins with, and the only one to wait for.
     arrive(benchmark.corpus, "newer", "2020-10-01")
     second = benchmark.editions.get(number=2)
