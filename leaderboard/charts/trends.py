@@ -126,7 +126,7 @@ def _labels(lines: Sequence[Line], ends: Sequence[float], is_log: bool) -> list[
             "yref": "paper",
             "yanchor": "middle",
             "showarrow": False,
-            "font": {"color": _style(i)[0], "size": 12},
+            "font": {"color": figure.INK, "size": 12},
         }
         for (i, k, _), place in zip(last, places, strict=True)
     ]

@@ -234,10 +234,11 @@ def test_an_unknown_board_is_clearly_not_found(world: World, client: Client, pag
 
 
 def test_the_link_to_a_view_cites_its_board(world: World, client: Client) -> None:
-    html = read(client, f"{BOARD}?sort=name&q=r")
-    link = f"?sort=name&q=r&asof={citation(world)}"
-    assert link in entities.unescape(html)
-    assert names(read(client, BOARD + link)) == names(html)
+    for page in (BOARD, f"{BOARD}first-contact/"):
+        html = read(client, f"{page}?sort=name&q=r")
+        (link,) = re.findall(r'<a href="([^"]*)">Link to this view as it is now', html)
+        assert entities.unescape(link) == f"?sort=name&q=r&asof={citation(world)}"
+        assert names(read(client, page + entities.unescape(link))) == names(html)
 
 
 # What comes from outside
