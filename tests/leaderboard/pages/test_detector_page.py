@@ -108,6 +108,14 @@ def test_lineage_names_hashes_short_and_whole(world: World, client: Client, repo
     assert world.edition.manifest_hash in made
 
 
+def test_files_are_offered_of_the_run_that_stands_on_the_board(world: World, client: Client) -> None:
+    address = f"/detectors/{world.succeeded[0].pk}/matrix.csv"
+    assert f'href="{address}"' in read(client, world.succeeded[0])
+    assert client.get(address).status_code == 200
+    assert f'href="{address}"' not in read(client, world.succeeded[0], "?seed=1")
+    assert "matrix.csv" not in read(client, world.running)
+
+
 class TestCitation:
     def test_it_names_the_board_for_good(self, world: World, client: Client) -> None:
         shown = shown_board(world.benchmark)
