@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.contrib.staticfiles import finders
 
+from leaderboard.charts import compare
 from leaderboard.charts.detector import SERIES
 from leaderboard.charts.scale import Rgb, contrast
 from leaderboard.charts.trends import COLOURS
@@ -49,7 +50,8 @@ def test_marks_and_shapes_meet_wcag_aa(theme: dict[str, Rgb]) -> None:
     assert contrast(theme["mark-ink"], theme["paper"]) >= 4.5
     assert contrast(theme["paper"], theme["link"]) >= 4.5, "the primary button"
     assert contrast(theme["accent"], theme["paper"]) >= 3, "progress bars and focus"
-    for _, rgb, _, _ in SERIES.values():
+    curves = [rgb for _, rgb, _, _ in SERIES.values()] + [rgb for rgb, _ in compare.SERIES]
+    for rgb in curves:
         red, green, blue = (int(part) for part in rgb.split(","))
         assert contrast((red, green, blue), theme["paper"]) >= 3, "curves"
     for colour in COLOURS:
