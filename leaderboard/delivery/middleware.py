@@ -100,14 +100,14 @@ class Delivery:
         self, request: HttpRequest, shelf: Shelf[Answer], key: Hashable, flight: Flight[Answer]
     ) -> HttpResponseBase:
         """Render what others may be waiting for, and keep it where it may be kept."""
-        # It is as old as the moment at which it began to be read from the database.
-        expires_at = time.monotonic() + settings.PAGE_CACHE_S
         answer = None
         try:
             response = self._described(request)
             if not _may_be_kept(request, response):
                 return self._sent(request, response)
             answer = Answer.of(response)
+            # From its end on: were a rendering that takes long counted in, a busy server would keep nothing.
+            expires_at = time.monotonic() + settings.PAGE_CACHE_S
             shelf.put(key, answer, size_bytes=len(answer.body), expires_at=expires_at)
         finally:
             self.flights.land(key, flight, answer)

@@ -9,7 +9,7 @@ from typing import Any
 
 from django import template
 from django.http import HttpRequest
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from leaderboard.charts import scale
@@ -192,18 +192,16 @@ def whisker(estimate: Estimate, floor: float, generators: Estimate | None = None
         inner = WHISKER_WIDTH - 2 * WHISKER_PAD
         return round(WHISKER_PAD + inner * (value - floor) / (1 - floor), 1)
 
-    middle, bottom = WHISKER_HEIGHT // 2, WHISKER_HEIGHT
+    width, bottom, middle = WHISKER_WIDTH, WHISKER_HEIGHT, WHISKER_HEIGHT // 2
     paths = [("tick", f"M{place(tick)} 0V{bottom}") for tick in (0.5, 0.75, 1.0)]
     for name, bounds in (("reach", generators), ("span", estimate)):
         if bounds and bounds.low is not None and bounds.high is not None:
             paths.append((name, f"M{place(bounds.low)} {middle}H{place(bounds.high)}"))
     if estimate.value is not None:
         paths.append(("point", f"M{place(estimate.value)} 1V{bottom - 1}"))
-    return format_html(
-        '<svg class="whisker" viewBox="0 0 {0} {1}" width="{0}" height="{1}" aria-hidden="true">{2}</svg>',
-        WHISKER_WIDTH,
-        WHISKER_HEIGHT,
-        _drawn(paths),
+    return SafeString(
+        f'<svg class="whisker" viewBox="0 0 {width} {bottom}" width="{width}" height="{bottom}" '
+        f'aria-hidden="true">{_drawn(paths)}</svg>'
     )
 
 
@@ -244,8 +242,11 @@ def sparkline(estimates: Sequence[Estimate], floor: float) -> SafeString:
 
 
 def _drawn(paths: Sequence[tuple[str, str]]) -> SafeString:
-    """Paths of an SVG, each with its class."""
-    return format_html_join("", '<path class="{}" d="{}"/>', paths)
+    """Paths of an SVG, each with its class.
+
+    Both are made here of names and numbers. To escape them took a tenth of a board's rendering.
+    """
+    return SafeString("".join(f'<path class="{name}" d="{path}"/>' for name, path in paths))
 
 
 @register.inclusion_tag("parts/state.html")
