@@ -32,7 +32,7 @@ def horizon_figure(detector: Detector) -> figure.Figure:
         ],
         "layout": {
             "title": figure.title(
-                "AUROC by months since the training frontier",
+                "AUROC by months ahead",
                 simulated=detector.submission.benchmark.corpus.simulated,
             ),
             "height": 400,

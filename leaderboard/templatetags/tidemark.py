@@ -164,7 +164,7 @@ def moment(value: datetime | None) -> SafeString:
         '<time datetime="{}">{} <span class="clock">{}</span></time>',
         utc.isoformat(timespec="seconds"),
         utc.strftime("%Y-%m-%d"),
-        utc.strftime("%H:%M:%S"),
+        utc.strftime("%H:%M:%S UTC"),
     )
 
 

@@ -39,7 +39,7 @@ def test_numbers_line_up() -> None:
 def test_dates_are_iso_and_times_utc() -> None:
     assert tidemark.day(date(2021, 3, 4)) == '<time datetime="2021-03-04">2021-03-04</time>'
     late = datetime(2021, 3, 4, 23, 30, tzinfo=timezone(timedelta(hours=-2)))
-    assert '2021-03-05 <span class="clock">01:30:00</span>' in tidemark.moment(late)
+    assert '2021-03-05 <span class="clock">01:30:00 UTC</span>' in tidemark.moment(late)
     assert "+00:00" in tidemark.moment(datetime(2021, 3, 4, tzinfo=UTC))
 
 
