@@ -91,7 +91,9 @@ class EntryOutput(serializers.Serializer[Any]):
         allow_blank=True,
         help_text="A row that the server makes itself; never ranked.",
     )
-    track = serializers.ChoiceField(choices=[(track, track) for track in TRACKS])
+    track = serializers.ChoiceField(
+        choices=[(track, track) for track in TRACKS], allow_blank=True, help_text="Empty for a null row."
+    )
     declared_cutoff = serializers.DateField(allow_null=True)
     is_private = serializers.BooleanField()
     is_withdrawn = serializers.BooleanField(help_text="Its team took it back; its published scores stay.")

@@ -431,7 +431,10 @@ def _coming(benchmark: Benchmark, shown: Edition) -> Coming | None:
     newest = (
         benchmark.editions.filter(opened_at__isnull=False, number__gt=shown.number)
         .order_by("-number")
-        .annotate(n_runs=Count("runs"), n_live=Count("runs", filter=Q(runs__state__in=LIVE_RUN)))
+        .annotate(
+            n_runs=Count("runs", filter=Q(runs__submission__null_row="")),
+            n_live=Count("runs", filter=Q(runs__state__in=LIVE_RUN)),
+        )
         .first()
     )
     return Coming(newest.number, newest.n_runs - newest.n_live, newest.n_runs) if newest else None

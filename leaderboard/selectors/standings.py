@@ -100,7 +100,7 @@ def standings(edition: Edition, submissions: QuerySet[Submission], timelines: Ti
             "name": submission.name,
             "team": submission.team.name,
             "null_row": submission.null_row,
-            "track": TRAINED if Phase.TRAIN in submission.phases else TRAINING_FREE,
+            "track": _track(submission),
             "is_private": submission.visibility == Visibility.PRIVATE,
             "is_withdrawn": submission.state == SubmissionState.WITHDRAWN,
             "declared_cutoff": submission.declared_cutoff,
@@ -141,6 +141,13 @@ def standings(edition: Edition, submissions: QuerySet[Submission], timelines: Ti
         for name, column in table.items():
             column.append(cells.get(name))
     return pa.table(table, schema=SCHEMA)
+
+
+def _track(submission: Submission) -> str:
+    """Whether it learns here. What the server makes itself is in no track."""
+    if submission.null_row:
+        return ""
+    return TRAINED if Phase.TRAIN in submission.phases else TRAINING_FREE
 
 
 def _averages(edition: Edition, submissions: QuerySet[Submission]) -> Mapping[int, dict[str, dict[str, Any]]]:

@@ -313,6 +313,7 @@ def test_every_field_that_holds_a_store_key_is_known_here() -> None:
     hashes = {
         ("Artifact", "key"),
         ("Batch", "manifest_hash"),
+        ("Board", "digest"),
         ("Edition", "manifest_hash"),
         ("Image", "content_hash"),
         ("Step", "key"),
