@@ -251,6 +251,10 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.AddIndex(
+            model_name='firstcontact',
+            index=models.Index(fields=['generator', 'submission', 'seed'], include=('roc_auc', 'prospective', 'at'), name='first_contact_of'),
+        ),
         # What was scored before has none of the new numbers: workers compute them from its predictions.
         migrations.RunSQL(
             "UPDATE leaderboard_run SET stale_since = now() WHERE EXISTS "
