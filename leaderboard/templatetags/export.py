@@ -45,7 +45,8 @@ def sharing(kind: str, key: object, name: str, *, query: str = "") -> dict[str, 
         "embed": reverse(f"{kind}-embed", args=[key]) + asked,
         "frame": {
             "src": absolute(reverse(f"{kind}-embed", args=[key])) + asked,
-            "height": 400 if kind == "detector" else 440,
+            # All of it at a width of 640, so that the frame has no bar to scroll with.
+            "height": 460 if kind == "detector" else 500,
             # It stands in the source of another page, which is shown on this one.
             "title": xml(line(name, 80)),
         },

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -254,9 +255,9 @@ def test_a_hostile_name_in_files_stays_what_it_is_but_for_formulas_in_csv(
 
     name = hostile.succeeded[0].name
     address = f"/b/{hostile.benchmark.slug}/leaderboard"
-    of_json = json.loads(client.get(f"{address}.json").getvalue())["rows"]  # type: ignore[attr-defined]
-    parquet = pd.read_parquet(io.BytesIO(client.get(f"{address}.parquet").getvalue()))  # type: ignore[attr-defined]
-    text = client.get(f"{address}.csv").getvalue().decode()  # type: ignore[attr-defined]
+    of_json = json.loads(client.get(f"{address}.json").getvalue())["rows"]
+    parquet = pd.read_parquet(io.BytesIO(client.get(f"{address}.parquet").getvalue()))
+    text = client.get(f"{address}.csv").getvalue().decode()
     rows = list(standard.DictReader(io.StringIO(text, newline="")))
     place = [row["detector"] for row in rows].index(str(hostile.succeeded[0].pk))
     assert of_json[place]["name"] == parquet["name"][place] == name
@@ -330,10 +331,8 @@ def test_no_name_leaves_the_frame_that_is_to_be_copied() -> None:
 
 
 @pytest.mark.parametrize("what", ["badge", "embed", "citation", "picture", "board-embed", "board-picture"])
-def test_queries_are_few(
-    world: World, client: Client, django_assert_max_num_queries: object, what: str
-) -> None:
-    with django_assert_max_num_queries(4):  # type: ignore[operator]
+def test_queries_are_few(world: World, client: Client, django_assert_max_num_queries: Any, what: str) -> None:
+    with django_assert_max_num_queries(4):
         read_bytes = client.get(addresses(world)[what])
     assert read_bytes.status_code == 200
 

@@ -19,6 +19,7 @@ from django.urls import reverse
 from leaderboard.board import MEANS
 from leaderboard.models import Board, PeriodScore, Prediction, Submission, UnitScore
 from leaderboard.pages import exports
+from leaderboard.selectors.compare import comparison
 from leaderboard.selectors.estimates import auroc
 from leaderboard.selectors.snapshots import Shown, shown_board
 from leaderboard.services.benchmarks import benchmark_share_scores
@@ -321,3 +322,26 @@ def test_there_is_no_file_of_what_does_not_exist(world: World, client: Client) -
         assert client.get(address).status_code == 404
     assert client.get(f"/detectors/{world.queued.pk}/matrix.csv").status_code == 404
     assert reverse("leaderboard-file", args=["a", "csv"]) == "/b/a/leaderboard.csv"
+
+
+def test_a_comparison_has_paired_differences_from_the_first(
+    world: World, client: Client, django_assert_max_num_queries: Any
+) -> None:
+    first, second = world.succeeded[:2]
+    address = f"/b/{world.benchmark.slug}/compare"
+    query = {"d": [str(first.pk), str(second.pk)]}
+    with django_assert_max_num_queries(28):
+        document = json.loads(content(client.get(f"{address}.json", query)))
+    found = comparison(world.benchmark, [first.pk, second.pk], None)
+    assert found is not None
+    assert len(document["rows"]) == 2 * 2 * len(found.rows)
+    cells = {(r["checkpoint"], r["generator"], r["detector"]): r for r in document["rows"]}
+    for row in found.rows:
+        cell = cells["newest", row.generator.slug, str(second.pk)]
+        difference = row.newest[1].difference
+        assert difference is not None
+        assert (cell["value"], cell["difference"]) == (row.newest[1].estimate.value, difference.value)
+        assert (cell["p_value"], cell["differs"]) == (difference.p_value, difference.differs)
+        assert cells["newest", row.generator.slug, str(first.pk)]["difference"] is None
+    for wrong in ([], [str(first.pk)], [str(first.pk), str(world.private.pk)], ["x", str(first.pk)]):
+        assert client.get(f"{address}.csv", {"d": wrong}).status_code == 404
