@@ -15,6 +15,7 @@ from leaderboard.selectors.trends import Line, Point, Trends
 COLOURS = ("rgb(213, 94, 0)", "rgb(0, 114, 178)", "rgb(0, 158, 115)", "rgb(190, 92, 150)")
 DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up")
+SIGNS = dict(zip(SYMBOLS, "●■◆▲", strict=True))
 # Beyond this rank the axis is logarithmic, or the places at the top would fall into one.
 MOST_LINEAR = 30
 HEIGHT_PX, LABEL_PX, NAME_CHARACTERS = 460, 190, 24
@@ -118,7 +119,8 @@ def _labels(lines: Sequence[Line], ends: Sequence[float], is_log: bool) -> list[
     places = spread([height(rank) for _, _, rank in last], LABEL_HEIGHT_PX, room)
     return [
         {
-            "text": figure.short(escape(lines[i].name), NAME_CHARACTERS),
+            "text": f'<span style="color:{_style(i)[0]}">{SIGNS[_style(i)[2]]}</span> '
+            + escape(figure.short(lines[i].name, NAME_CHARACTERS)),
             "x": k,
             "xshift": 12,
             "xanchor": "left",
