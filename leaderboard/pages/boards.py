@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from leaderboard.charts.contact import first_contact_figure
 from leaderboard.charts.trends import ranks_figure, tradeoff_figure
+from leaderboard.delivery.shelf import Shelf
 from leaderboard.models import Benchmark
 from leaderboard.pages import sorting
 from leaderboard.pages.requests import HtmxRequest
 from leaderboard.selectors import boards
 from leaderboard.selectors.arrivals import latest_arrivals
+from leaderboard.selectors.boards import BoardRow
 from leaderboard.selectors.snapshots import Shown, past_boards, withdrawn_since
 from leaderboard.selectors.trends import trends as trends_of
 from leaderboard.selectors.views import View
 
 # The axis of the intervals begins at chance, or at the next tenth below the lowest bound.
 AXIS_FLOOR = 0.5
+# Tables that this process has drawn: drawing fifty rows takes longer than all else of a page.
+TABLES: Shelf[SafeString] = Shelf(256, 64 * 2**20)
+TABLE_KEPT_S = 3600.0
 
 
 def _benchmark(slug: str) -> Benchmark:
@@ -96,12 +105,6 @@ def leaderboard(request: HtmxRequest, slug: str) -> HttpResponse:
         return _missing(request, board.benchmark, view)
     forecasts = board.timeline.forecasts if board.timeline else ()
     headers = sorting.columns(view, board.order, len(forecasts))
-    lows = [
-        estimate.low
-        for row in (*board.rows, *board.own)
-        for average in (row.entry.next, row.entry.past, row.entry.whole)
-        for estimate in (average.estimate, average.generators)
-    ]
     context = {
         "board": board,
         "view": view,
@@ -109,12 +112,32 @@ def leaderboard(request: HtmxRequest, slug: str) -> HttpResponse:
         "headers": headers,
         "forecasts": [(window, headers[f"w{position + 1}"]) for position, window in enumerate(forecasts)],
         "metrics": [(metric, headers.get(metric.key)) for metric in sorting.METRICS],
-        "floor": axis_floor(lows),
+        "floor": _floor(board.own),
         **_paging(view, board.n_rows, len(board.rows), board.n_pages, board.shown),
     }
+    if board.shown:
+        context["table"] = _table(board, context)
     if request.htmx and board.shown:
         return render(request, "board/_board.html", context)
     return render(request, "board/leaderboard.html", context | _which(board.benchmark, view, board.shown))
+
+
+def _floor(rows: Sequence[BoardRow]) -> float:
+    averages = (average for row in rows for average in (row.entry.next, row.entry.past, row.entry.whole))
+    return axis_floor([e.low for average in averages for e in (average.estimate, average.generators)])
+
+
+def _table(board: boards.Board, context: dict[str, Any]) -> SafeString:
+    """The table of a view. A board never changes, so what was drawn of it once is drawn."""
+    assert board.shown is not None
+    benchmark = board.benchmark
+    key = (benchmark.pk, benchmark.corpus.simulated, board.shown.digest, board.view)
+    table = TABLES.get(key)
+    if table is None:
+        own = {"rows": board.rows, "floor": _floor(board.rows), "sorts": True, "caption": "Leaderboard"}
+        table = render_to_string("board/_table.html", context | own)
+        TABLES.put(key, table, size_bytes=len(table), expires_at=time.monotonic() + TABLE_KEPT_S)
+    return table
 
 
 def _paging(view: View, n_rows: int, n_here: int, n_pages: int, shown: Shown | None) -> dict[str, Any]:
