@@ -17,6 +17,7 @@ from leaderboard.board import PERIODS
 from leaderboard.models import NullRow
 from leaderboard.models.base import choices
 from leaderboard.selectors import boards, detectors, visible
+from leaderboard.selectors.curves import published_threshold
 from leaderboard.selectors.detectors import Asked
 from leaderboard.selectors.views import PRETRAINING, TRACKS, View
 from protocols.contract import Phase
@@ -231,6 +232,11 @@ class FirstContactMapOutput(PagedNumbers):
     rows = ContactRowOutput(many=True)
 
 
+class ThresholdField(serializers.FloatField):
+    def to_representation(self, value: float) -> float:  # type: ignore[override]
+        return published_threshold(value)
+
+
 class ScoresOutput(serializers.Serializer[Any]):
     auroc = EstimateOutput()
     average_precision = serializers.FloatField(allow_null=True)
@@ -243,13 +249,13 @@ class ScoresOutput(serializers.Serializer[Any]):
     equal_error_rate = serializers.FloatField(allow_null=True)
     brier = serializers.FloatField(allow_null=True)
     calibration_error = serializers.FloatField(allow_null=True, help_text="Over 15 bins.")
-    past_threshold = serializers.FloatField(
+    past_threshold = ThresholdField(
         allow_null=True, help_text="Chosen on past windows; of `next` alone, as the other `past_…`."
     )
     past_balanced_accuracy = serializers.FloatField(allow_null=True)
     past_tnr = serializers.FloatField(allow_null=True)
     past_recall = serializers.FloatField(allow_null=True)
-    best_threshold = serializers.FloatField(
+    best_threshold = ThresholdField(
         allow_null=True, help_text="The best one for these very images: an oracle, never ranked."
     )
     best_balanced_accuracy = serializers.FloatField(allow_null=True)

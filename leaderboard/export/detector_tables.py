@@ -12,6 +12,7 @@ from django.db import models
 from leaderboard.export.table import Export, Marks
 from leaderboard.models import PeriodScore, UnitScore
 from leaderboard.models.scores import Metrics
+from leaderboard.selectors.curves import published_threshold
 from leaderboard.selectors.estimates import auroc
 from leaderboard.selectors.timelines import Timeline
 from protocols.horizon import months_between
@@ -90,8 +91,13 @@ def _values(score: Metrics | None, metrics: pa.Schema) -> list[float | int | Non
         estimate.value,
         estimate.low,
         estimate.high,
-        *(getattr(score, name) for name in metrics.names),
+        *(_value(score, name) for name in metrics.names),
     ]
+
+
+def _value(score: Metrics, name: str) -> float | int | None:
+    value: float | int | None = getattr(score, name)
+    return published_threshold(value) if value is not None and name.endswith("_threshold") else value
 
 
 def _export(name: str, marks: Marks, schema: pa.Schema, rows: Sequence[Sequence[Any]]) -> Export:

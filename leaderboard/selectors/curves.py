@@ -200,5 +200,10 @@ def _coarse(n: int, of: int) -> float:
     return coarse(n / of, of) if of else 0.0
 
 
+def published_threshold(value: float) -> float:
+    """A threshold as it may be told: it lies between two scores, and in full it would name them."""
+    return _round(value)
+
+
 def _round(value: float) -> float:
     return round(value, DECIMALS)

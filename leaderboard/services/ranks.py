@@ -41,7 +41,7 @@ class _Influences:
             .values_list("run", "units")
         )
         usual = Counter(tuple(found) for found in units.values()).most_common(1)
-        basis = list(usual[0][0]) if usual else None
+        basis = list(usual[0][0]) if usual else []
         self._order = [
             detector for detector, runs in self._runs.items() if all(units.get(pk) == basis for pk in runs)
         ]

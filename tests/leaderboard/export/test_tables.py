@@ -207,7 +207,7 @@ def test_the_periods_have_every_metric(world: World, client: Client) -> None:
     assert len(kept) == scores.count() > 0
     for score in scores:
         row = kept[(kept["checkpoint"] == score.window) & (kept["period"] == score.period)].iloc[0]
-        for metric in ("roc_auc", "tpr_at_fpr_1", "equal_error_rate", "past_threshold", "fn"):
+        for metric in ("roc_auc", "tpr_at_fpr_1", "equal_error_rate", "past_recall", "fn"):
             value = getattr(score, metric)
             assert pd.isna(row[metric]) if value is None else row[metric] == value, metric
 
@@ -345,3 +345,22 @@ def test_a_comparison_has_paired_differences_from_the_first(
         assert cells["newest", row.generator.slug, str(first.pk)]["difference"] is None
     for wrong in ([], [str(first.pk)], [str(first.pk), str(world.private.pk)], ["x", str(first.pk)]):
         assert client.get(f"{address}.csv", {"d": wrong}).status_code == 404
+
+
+def test_thresholds_are_told_in_thousandths_alone(world: World, client: Client) -> None:
+    detector = world.succeeded[0].pk
+    answer = client.get(f"/api/v1/detectors/{detector}/").json()
+    told = [row["next"]["past_threshold"] for row in answer["periods"]]
+    told += [
+        row[period]["best_threshold"] for row in answer["periods"] for period in ("next", "past", "whole")
+    ]
+    for table in ("matrix", "periods"):
+        rows = client.get(f"/detectors/{detector}/{table}.json").json()["rows"]
+        told += [row[name] for row in rows for name in row if name.endswith("_threshold")]
+    known = [threshold for threshold in told if threshold is not None]
+    assert len(known) > 50
+    assert known == [round(threshold, 3) for threshold in known]
+    kept = PeriodScore.objects.filter(run__submission=detector, period="past").values_list(
+        "best_threshold", flat=True
+    )
+    assert any(threshold != round(threshold, 3) for threshold in kept)

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from leaderboard.board import Snapshot, digest_of
-from leaderboard.models import Benchmark, Board, BoardTouch, Edition, Run, Submission
+from leaderboard.models import Benchmark, Board, BoardTouch, Edition, Run, RunInfluence, Submission
 from leaderboard.services.boards import LOCK, board_refresh, board_touch, boards_refresh
 from leaderboard.services.editions import newcomer_join
 from leaderboard.services.generators import generator_redate, generator_withdraw
@@ -150,6 +150,13 @@ def test_who_was_scored_on_other_images_is_told_apart_from_nobody(edition: Editi
     enter(edition, "b", 0.7, influence={"units": [2]})
     enter(edition, "c", 0.5)
     assert [(name, rank) for name, rank, _, _ in ranks(edition.benchmark)] == [("a", 1), ("b", 1), ("c", 3)]
+
+
+def test_without_anything_to_test_with_nobody_is_told_apart(edition: Edition) -> None:
+    enter(edition, "a", 0.9)
+    enter(edition, "b", 0.5)
+    RunInfluence.objects.all().delete()
+    assert [(name, rank) for name, rank, _, _ in ranks(edition.benchmark)] == [("a", 1), ("b", 1)]
 
 
 def test_many_are_tested_with_few_vectors_in_memory(
