@@ -81,6 +81,8 @@ def build_showcase(*, n_detectors: int = len(DETECTORS)) -> Showcase:
     show(Generator.objects.get(slug="lanczos-3"))
     withdraw(Generator.objects.get(slug="vq-16"))
     newcomer = arrive(world, n_met=n_detectors // 2)
+    board_touch(world.benchmark.pk)
+    boards_refresh()
     _desk(world)
     batch = BatchFactory(
         corpus=world.corpus, generator=newcomer, state=BatchState.SEALED, report=REPORT, audit=AUDIT
