@@ -156,7 +156,8 @@ def test_every_answer_is_one_that_the_document_names(case: schemathesis.Case, ca
     cache.clear()
     caller.aim(case)
     with transaction.atomic():
-        answer = case.call(headers=caller.headers)
+        # Without a server between them, nothing would unpack a compressed answer.
+        answer = case.call(headers={**caller.headers, "Accept-Encoding": "identity"})
         # Whatever it did to the world, and to a transaction that a real request would not be in.
         transaction.set_rollback(True)
     sent[caller.who, answer.status_code] += 1
