@@ -332,7 +332,7 @@ def test_no_name_leaves_the_frame_that_is_to_be_copied() -> None:
 
 @pytest.mark.parametrize("what", ["badge", "embed", "citation", "picture", "board-embed", "board-picture"])
 def test_queries_are_few(world: World, client: Client, django_assert_max_num_queries: Any, what: str) -> None:
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(5):
         read_bytes = client.get(addresses(world)[what])
     assert read_bytes.status_code == 200
 
