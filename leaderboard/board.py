@@ -1,7 +1,7 @@
 """The format of a board: an Arrow table with a row for each detector, and the timelines beside it.
 
 A board is immutable. What a page shows of it is a few rows, so they alone become Python objects;
-sorting and filtering work on columns. ``docs/api.md`` lists the columns for those who download it.
+sorting and filtering work on columns.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-
-from leaderboard.selectors.timelines import Timeline, TimelineGenerator, TimelineWindow
 
 Floats = NDArray[np.float64]
 
@@ -96,6 +94,59 @@ SCHEMA = pa.schema(
         ("newest_high", _NUMBERS),
     ]
 )
+
+
+@dataclass(frozen=True)
+class TimelineGenerator:
+    """``window`` is ``None`` for a generator older than the frontier that has no place in the edition."""
+
+    unit_id: int
+    generator_id: int
+    slug: str
+    name: str
+    family: str
+    release_date: date
+    window: int | None
+    is_open: bool
+
+    @property
+    def contact_window(self) -> int | None:
+        """The last window trained strictly before this generator's own: where the first contact is."""
+        return self.window - 1 if self.window else None
+
+
+@dataclass(frozen=True)
+class TimelineWindow:
+    index: int
+    is_open: bool
+    generators: tuple[TimelineGenerator, ...]
+
+    @property
+    def released_from(self) -> date:
+        return min(generator.release_date for generator in self.generators)
+
+    @property
+    def released_to(self) -> date:
+        return max(generator.release_date for generator in self.generators)
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """``generators`` holds every evaluated generator in release order, ``windows`` those of a window.
+
+    The open window, where there is one, is the last of ``windows``: it is evaluated on
+    and not trained on.
+    """
+
+    edition: int
+    n_closed: int
+    windows: tuple[TimelineWindow, ...]
+    generators: tuple[TimelineGenerator, ...]
+
+    @property
+    def forecasts(self) -> tuple[TimelineWindow, ...]:
+        """The windows that are some checkpoint's next one."""
+        return self.windows[1:]
 
 
 @dataclass(frozen=True)

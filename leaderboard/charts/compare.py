@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from leaderboard.board import TimelineGenerator
 from leaderboard.charts import figure
 from leaderboard.selectors.compare import Cell, Comparison, Difference
-from leaderboard.selectors.timelines import TimelineGenerator
 
 # Apart for every kind of colour blindness and with a contrast above 3 on both themes: Okabe and Ito's
 # vermilion, blue and green, Tol's purple, and a grey. Each has a symbol of its own besides.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
+from leaderboard.board import TimelineGenerator
 from leaderboard.charts import figure
 from leaderboard.selectors.boards import ContactMap, ContactRow
-from leaderboard.selectors.timelines import TimelineGenerator
 
 ROW_PX, MARGIN_PX = 26, 250
 

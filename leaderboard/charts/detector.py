@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from leaderboard.board import TimelineGenerator
 from leaderboard.charts import figure
 from leaderboard.selectors.detectors import Detector, WindowPeriods
-from leaderboard.selectors.timelines import TimelineGenerator
 from protocols.periods import Period
 
 # Okabe and Ito's vermilion, blue and green: apart for every kind of colour blindness, and with a

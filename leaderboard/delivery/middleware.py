@@ -29,7 +29,7 @@ from django.utils.text import compress_string
 
 from leaderboard.delivery.compression import accepts_gzip, compress, is_compressible
 from leaderboard.delivery.shelf import Flight, Flights, Shelf
-from leaderboard.pages.theme import theme_of
+from leaderboard.theme import theme_of
 
 PUBLIC = "public, max-age=0, must-revalidate"
 PRIVATE = "private, no-cache"

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from leaderboard.board import SCHEMA, Snapshot
+from leaderboard.board import SCHEMA, Snapshot, TimelineGenerator
 from leaderboard.export.table import Export, Marks
 from leaderboard.models import Benchmark, TrainingMode
 from leaderboard.selectors.boards import focus, known_order, ordered, selected
 from leaderboard.selectors.snapshots import Shown
-from leaderboard.selectors.timelines import TimelineGenerator
 from leaderboard.selectors.views import View
 from protocols import ranking
 

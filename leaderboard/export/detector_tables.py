@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow as pa
 from django.db import models
 
+from leaderboard.board import Timeline
 from leaderboard.export.table import Export, Marks
 from leaderboard.models import PeriodScore, UnitScore
 from leaderboard.models.scores import Metrics
 from leaderboard.selectors.curves import published_threshold
 from leaderboard.selectors.estimates import auroc
-from leaderboard.selectors.timelines import Timeline
 from protocols.horizon import months_between
 
 # The AUROC has columns of its own, with its interval in place of its variance.

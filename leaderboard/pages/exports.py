@@ -23,6 +23,7 @@ from django.utils.text import compress_sequence
 from django.views.decorators.http import require_safe
 
 from leaderboard.api.errors import outside_views, status_of
+from leaderboard.board import Timeline
 from leaderboard.delivery.compression import PADDING_BYTES, TEXT, accepts_gzip
 from leaderboard.delivery.middleware import PUBLIC
 from leaderboard.export import board_tables, compare_table, detector_tables
@@ -36,7 +37,6 @@ from leaderboard.selectors.compare import FEWEST, MOST, comparison
 from leaderboard.selectors.horizon import frontiers
 from leaderboard.selectors.snapshots import Shown, shown_board
 from leaderboard.selectors.standing import Standing, image_scores, standing
-from leaderboard.selectors.timelines import Timeline
 from leaderboard.selectors.views import View
 from protocols.errors import CATALOGUE
 

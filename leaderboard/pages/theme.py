@@ -1,4 +1,4 @@
-"""Light or dark: the reader's choice, kept in a cookie so that the server draws the right page at once."""
+"""The switch between light and dark."""
 
 from __future__ import annotations
 
@@ -8,14 +8,9 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-COOKIE = "theme"
-THEMES = ("auto", "light", "dark")
+from leaderboard.theme import COOKIE, THEMES
+
 YEAR_S = 365 * 24 * 3600
-
-
-def theme_of(request: HttpRequest) -> str:
-    chosen = request.COOKIES.get(COOKIE, "")
-    return chosen if chosen in THEMES else THEMES[0]
 
 
 @csrf_exempt

@@ -12,13 +12,12 @@ import numpy as np
 from django.db.models import Avg, Count, Exists, OuterRef, Q
 from numpy.typing import NDArray
 
-from leaderboard.board import MEANS, Floats, Snapshot
+from leaderboard.board import MEANS, Floats, Snapshot, Timeline, TimelineGenerator
 from leaderboard.models import Benchmark, Edition, Run, RunScore, Submission, TrainingMode, Visibility
 from leaderboard.selectors.entries import Entry, entry_of
 from leaderboard.selectors.estimates import Estimate
 from leaderboard.selectors.snapshots import Shown, shown_board
 from leaderboard.selectors.standings import standings, timelines_of
-from leaderboard.selectors.timelines import Timeline, TimelineGenerator
 from leaderboard.selectors.views import HEADLINE, View
 from protocols.periods import Period
 from protocols.states import LIVE_RUN, RunState, StepState

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from leaderboard.board import Timeline, TimelineGenerator
 from leaderboard.models import Benchmark, FirstContact, RunInfluence, Step, Submission, UnitScore
 from leaderboard.selectors.entries import Entry, entry_of
 from leaderboard.selectors.estimates import LEVEL, Estimate, auroc
@@ -18,7 +19,7 @@ from leaderboard.selectors.predictions import unit_scores
 from leaderboard.selectors.present import present_rows
 from leaderboard.selectors.snapshots import shown_board
 from leaderboard.selectors.standings import timelines_of
-from leaderboard.selectors.timelines import Timeline, TimelineGenerator, shown_edition
+from leaderboard.selectors.timelines import shown_edition
 from protocols.contract import Phase
 from protocols.delong import Auroc, paired_test
 from protocols.influence import over_seeds, unpack

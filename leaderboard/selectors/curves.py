@@ -13,9 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from leaderboard.board import Timeline
 from leaderboard.models import Prediction
 from leaderboard.selectors.predictions import tie_groups, unit_scores
-from leaderboard.selectors.timelines import Timeline
 from protocols import curves
 from protocols.metrics import THRESHOLD, count, threshold_at
 from protocols.periods import Period, window_range

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from leaderboard.board import PERIODS
+from leaderboard.board import PERIODS, Timeline, TimelineGenerator
 from leaderboard.models import FirstContact, PeriodScore, Submission, UnitScore
 from leaderboard.selectors.curves import Curves, checkpoint_curves
 from leaderboard.selectors.entries import Entry, entry_of
@@ -21,7 +21,7 @@ from leaderboard.selectors.present import present_rows
 from leaderboard.selectors.snapshots import Shown, shown_board
 from leaderboard.selectors.standings import timelines_of
 from leaderboard.selectors.steps import RunSteps, steps_of_runs
-from leaderboard.selectors.timelines import Timeline, TimelineGenerator, shown_edition
+from leaderboard.selectors.timelines import shown_edition
 from leaderboard.selectors.views import View
 from protocols.continual import Transfer, transfer
 from protocols.horizon import Horizon

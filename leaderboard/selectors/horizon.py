@@ -8,9 +8,9 @@ from itertools import accumulate
 
 from django.db.models import Max
 
+from leaderboard.board import Timeline
 from leaderboard.models import Edition
 from leaderboard.selectors.estimates import Estimate
-from leaderboard.selectors.timelines import Timeline
 from protocols.horizon import Horizon, Point, horizon, months_between
 
 

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.board import Snapshot
+from leaderboard.board import Snapshot, Timeline, TimelineGenerator
 from leaderboard.models import Benchmark, Prediction, Step, Submission, Visibility
 from leaderboard.selectors.boards import BoardRow, board_rows
 from leaderboard.selectors.snapshots import Shown, shown_board
 from leaderboard.selectors.standings import standings, timelines_of
-from leaderboard.selectors.timelines import Timeline, TimelineGenerator, shown_edition
+from leaderboard.selectors.timelines import shown_edition
 from protocols.contract import Phase
 from protocols.states import StepState
 

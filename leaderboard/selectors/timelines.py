@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date
-
 from django.db.models import OuterRef, Q, Subquery
 
+from leaderboard.board import Timeline, TimelineGenerator, TimelineWindow
 from leaderboard.models import Benchmark, Edition, Generator, Unit
 
 _OPEN = Edition.objects.filter(opened_at__isnull=False)
@@ -20,59 +18,6 @@ SHOWN_EDITION = Subquery(
 )
 # The newest open edition, as an annotation of benchmarks.
 NEWEST_EDITION = Subquery(_OPEN.filter(benchmark=OuterRef("pk")).order_by("-number").values("pk")[:1])
-
-
-@dataclass(frozen=True)
-class TimelineGenerator:
-    """``window`` is ``None`` for a generator older than the frontier that has no place in the edition."""
-
-    unit_id: int
-    generator_id: int
-    slug: str
-    name: str
-    family: str
-    release_date: date
-    window: int | None
-    is_open: bool
-
-    @property
-    def contact_window(self) -> int | None:
-        """The last window trained strictly before this generator's own: where the first contact is."""
-        return self.window - 1 if self.window else None
-
-
-@dataclass(frozen=True)
-class TimelineWindow:
-    index: int
-    is_open: bool
-    generators: tuple[TimelineGenerator, ...]
-
-    @property
-    def released_from(self) -> date:
-        return min(generator.release_date for generator in self.generators)
-
-    @property
-    def released_to(self) -> date:
-        return max(generator.release_date for generator in self.generators)
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """``generators`` holds every evaluated generator in release order, ``windows`` those of a window.
-
-    The open window, where there is one, is the last of ``windows``: it is evaluated on
-    and not trained on.
-    """
-
-    edition: int
-    n_closed: int
-    windows: tuple[TimelineWindow, ...]
-    generators: tuple[TimelineGenerator, ...]
-
-    @property
-    def forecasts(self) -> tuple[TimelineWindow, ...]:
-        """The windows that are some checkpoint's next one."""
-        return self.windows[1:]
 
 
 def newest_edition(benchmark: Benchmark) -> Edition | None:

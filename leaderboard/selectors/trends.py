@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leaderboard.board import Snapshot
+from leaderboard.board import Snapshot, Timeline
 from leaderboard.models import Benchmark
 from leaderboard.selectors.snapshots import Shown, shown_board
-from leaderboard.selectors.timelines import Timeline
 from leaderboard.selectors.views import View
 from protocols.pareto import Candidate, front
 

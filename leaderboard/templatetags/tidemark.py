@@ -13,8 +13,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from leaderboard.charts import scale
-from leaderboard.pages.theme import THEMES, theme_of
 from leaderboard.selectors.estimates import Estimate
+from leaderboard.theme import THEMES, theme_of
 from protocols.errors import CATALOGUE, ErrorEntry
 
 register = template.Library()

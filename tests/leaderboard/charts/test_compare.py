@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from leaderboard.board import TimelineGenerator
 from leaderboard.charts.compare import SERIES, SPREAD, differences_figure
 from leaderboard.charts.figure import Figure
 from leaderboard.models import Generator, Submission
 from leaderboard.selectors.compare import MOST, Cell, Comparison, comparison
-from leaderboard.selectors.timelines import TimelineGenerator
 from tests.leaderboard.world import World
 
 pytestmark = pytest.mark.django_db

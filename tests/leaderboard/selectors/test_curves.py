@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from leaderboard.board import Timeline, TimelineGenerator, TimelineWindow
 from leaderboard.models import Prediction, Step
 from leaderboard.selectors import curves
 from leaderboard.selectors.curves import MIN_IMAGES, Curves, checkpoint_curves, coarse
 from leaderboard.selectors.detectors import Asked, detector
-from leaderboard.selectors.timelines import Timeline, TimelineGenerator, TimelineWindow, timeline
+from leaderboard.selectors.timelines import timeline
 from protocols.periods import Period
 from tests.leaderboard.factories import PredictionFactory, UnitFactory
 from tests.leaderboard.world import N_IMAGES, World
