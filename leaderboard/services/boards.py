@@ -81,7 +81,9 @@ def ranked(table: pa.Table) -> pa.Table:
     }
     found = [places.get(row["detector"]) for row in rows]
     windows = zip(*table["windows"].to_pylist(), strict=True)
-    by_window = [_positions(column, competes) for column in windows]
+    # Ranks by one window are among those that are ranked at all, or they would not compare.
+    is_ranked = [place is not None and place.rank is not None for place in found]
+    by_window = [_positions(column, is_ranked) for column in windows]
     columns = {
         "rank": [place and place.rank for place in found],
         "rank_best": [place and place.best for place in found],
