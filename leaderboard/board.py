@@ -185,6 +185,11 @@ class Snapshot:
     def decode(cls, content: bytes) -> Snapshot:
         table = pa.ipc.open_file(pa.py_buffer(content)).read_all()
         beside = json.loads(table.schema.metadata[b"timelines"])
+        # A board of before a column was there says nothing of it.
+        for field in SCHEMA:
+            if field.name not in table.schema.names:
+                nothing = [] if pa.types.is_list(field.type) else None
+                table = table.append_column(field, pa.array([nothing] * len(table), field.type))
         return cls(table, Timelines(_timeline(beside["shown"]), _timeline(beside["contacts"])))
 
     @property
