@@ -188,7 +188,7 @@ class Snapshot:
         # A board of before a column was there says nothing of it.
         for field in SCHEMA:
             if field.name not in table.schema.names:
-                nothing = [] if pa.types.is_list(field.type) else None
+                nothing: list[None] | None = [] if pa.types.is_list(field.type) else None
                 table = table.append_column(field, pa.array([nothing] * len(table), field.type))
         return cls(table, Timelines(_timeline(beside["shown"]), _timeline(beside["contacts"])))
 
