@@ -314,7 +314,7 @@ def _current_results(api: Api, entry: str) -> Json:
     patience_until = time.monotonic() + BOARD_PATIENCE_S
     while True:
         found = api.get(f"detectors/{entry}/")
-        if found["is_current"] or time.monotonic() > patience_until:
+        if found["is_current"] or not found["entry"] or time.monotonic() > patience_until:
             return found
         time.sleep(BOARD_POLL_S)
 

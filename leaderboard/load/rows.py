@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 
 from leaderboard.load.copying import Rows
-from leaderboard.load.scoring import RunResult, average_columns, period_columns, score
+from leaderboard.load.scoring import RunResult, score
 from leaderboard.load.simulation import (
     N_UNITS,
     N_WINDOWS,
@@ -29,6 +29,7 @@ from leaderboard.models import (
     UnitScore,
 )
 from leaderboard.models.scores import Metrics
+from leaderboard.services.scores import average_columns, period_columns
 from protocols.contract import Phase
 from protocols.states import StepState
 

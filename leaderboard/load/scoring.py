@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from leaderboard.load.simulation import (
     LABELS,
@@ -68,26 +67,3 @@ def score(library: Library, items: Items) -> RunResult:
         influence=pack(headline, FORECAST),
         n_pairs=headline.n_pairs,
     )
-
-
-def average_columns(average: RunAverage) -> dict[str, Any]:
-    """The columns of ``RunScore`` that an average fills."""
-    means = dict(average.forecasts.means)
-    images, generators = average.forecasts.interval, average.generators
-    return {
-        "value": means.pop("roc_auc"),
-        "low": images.low if images else None,
-        "high": images.high if images else None,
-        "generators_low": generators.low if generators else None,
-        "generators_high": generators.high if generators else None,
-        "means": means,
-        "paper_value": average.paper_compatible.means["roc_auc"],
-        "n_windows": len(average.forecasts.steps),
-    }
-
-
-def period_columns(result: PeriodResult) -> dict[str, Any]:
-    """The columns of ``PeriodScore`` that a result fills."""
-    past = asdict(result.past) if result.past else {}
-    variance = result.auroc.variance if result.auroc else None
-    return asdict(result.metrics) | {"roc_auc_variance": variance} | past

@@ -9,13 +9,14 @@ as if each detector had scores of its own; two detectors share a unit's scores o
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from leaderboard.services.scores import metric_columns
 from protocols.delong import delong_of
 from protocols.metrics import measure
 from protocols.scores import ScoredImages
@@ -54,7 +55,7 @@ class Library:
 def _measured(scores: NDArray[np.float64]) -> dict[str, Any]:
     groups = ScoredImages(LABELS_OF_UNIT, scores).groups()
     estimate = delong_of(groups)
-    return asdict(measure(groups)) | {"roc_auc_variance": estimate.variance if estimate else None}
+    return metric_columns(measure(groups)) | {"roc_auc_variance": estimate.variance if estimate else None}
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,7 @@ class OnBenchmark:
     n_rows: int = 0
     page: int = 1
     spread: Spread | None = None
+    is_current: bool = True
 
     @property
     def n_pages(self) -> int:
@@ -128,7 +129,8 @@ class GeneratorReport:
 
     @property
     def is_live(self) -> bool:
-        return any(on.met.n_coming for on in self.benchmarks)
+        """Whether first contacts are still to come, or to come onto a board."""
+        return any(on.met.n_coming or not on.is_current for on in self.benchmarks)
 
 
 def find_generator(corpus: str, slug: str, user: object) -> Generator | None:
@@ -211,6 +213,7 @@ def _on_benchmark(benchmark: Benchmark, generator: Generator, page: int) -> OnBe
         n_rows=len(order),
         page=page,
         spread=_spread(board, contacts.values, competes),
+        is_current=shown.is_current,
     )
 
 

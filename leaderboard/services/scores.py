@@ -31,7 +31,7 @@ from leaderboard.models.scores import Metrics as MetricsRow
 from leaderboard.queue import wake_workers
 from leaderboard.services.boards import board_touch
 from leaderboard.services.transfer import transfer_score
-from protocols.averages import averages
+from protocols.averages import RunAverage, averages
 from protocols.contract import Phase
 from protocols.delong import Auroc
 from protocols.evaluation import Checkpoint, PeriodResult
@@ -44,6 +44,10 @@ Scores = NDArray[np.float64]
 
 # The periods that are published and ranked.
 PERIODS = (Period.NEXT, Period.PAST, Period.WHOLE)
+# Metrics that are sums of the scores themselves. In full they would hand on the low bits of scores, where
+# a container can write what it likes (docs/decisions/0009).
+OF_SCORES = ("brier", "calibration_error")
+DECIMALS = 4
 # The window of a generator that waits for an edition that has a place for it.
 OUTSIDE = -1
 
@@ -182,7 +186,7 @@ def _window_score(layout: Layout, checkpoint: Checkpoint, scored: Collection[int
     for unit, own, result in zip(layout.units, layout.window_of_unit, results, strict=True):
         if unit.pk not in scored:
             continue
-        columns = _columns(result.metrics)
+        columns = metric_columns(result.metrics)
         units.append(UnitScore(window=window, unit=unit, roc_auc_variance=result.roc_auc_variance, **columns))
         if own > 0 and window == own - 1:
             contacts.append(units[-1])
@@ -196,19 +200,25 @@ def _window_score(layout: Layout, checkpoint: Checkpoint, scored: Collection[int
 
 
 def _period_score(window: int, period: Period, result: PeriodResult) -> PeriodScore:
-    return PeriodScore(
-        window=window,
-        period=period,
-        roc_auc_variance=result.auroc.variance if result.auroc else None,
-        **_columns(result.metrics),
-        **(asdict(result.past) if result.past else {}),
-    )
+    return PeriodScore(window=window, period=period, **period_columns(result))
 
 
-def _columns(metrics: Metrics) -> dict[str, Any]:
+def period_columns(result: PeriodResult) -> dict[str, Any]:
+    """The columns of ``PeriodScore`` that a result fills."""
+    variance = result.auroc.variance if result.auroc else None
+    past = asdict(result.past) if result.past else {}
+    return metric_columns(result.metrics) | {"roc_auc_variance": variance} | past
+
+
+def metric_columns(metrics: Metrics) -> dict[str, Any]:
+    """The columns of ``Metrics``, as far as metrics fill them, as they are told."""
     values = asdict(metrics)
     del values["n_real_images"], values["n_fake_images"]
-    return values
+    return values | {name: _told(values[name]) for name in OF_SCORES}
+
+
+def _told(value: float | None) -> float | None:
+    return None if value is None else round(value, DECIMALS)
 
 
 def run_score(run: Run) -> None:
@@ -244,25 +254,26 @@ def _save_averages(run: Run, layout: Layout, checkpoints: Sequence[Checkpoint]) 
     """The averages over time, over closed windows alone, and what the headline owes to every image."""
     found = averages(checkpoints, layout.unit_of, layout.window_of_unit, layout.n_closed, PERIODS)
     for period, average in found.items():
-        means = dict(average.forecasts.means)
-        images, generators = average.forecasts.interval, average.generators
-        RunScore.objects.update_or_create(
-            run=run,
-            period=period,
-            defaults={
-                "value": means.pop("roc_auc"),
-                "low": images.low if images else None,
-                "high": images.high if images else None,
-                "generators_low": generators.low if generators else None,
-                "generators_high": generators.high if generators else None,
-                "means": means,
-                "paper_value": average.paper_compatible.means["roc_auc"],
-                "n_windows": len(average.forecasts.steps),
-            },
-        )
+        RunScore.objects.update_or_create(run=run, period=period, defaults=average_columns(average))
     _save_influence(run, layout, found[Period.NEXT].forecasts.auroc)
     transfer_score(run)
     board_touch(run.edition.benchmark_id)
+
+
+def average_columns(average: RunAverage) -> dict[str, Any]:
+    """The columns of ``RunScore`` that an average fills."""
+    means = dict(average.forecasts.means)
+    images, generators = average.forecasts.interval, average.generators
+    return {
+        "value": means.pop("roc_auc"),
+        "low": images.low if images else None,
+        "high": images.high if images else None,
+        "generators_low": generators.low if generators else None,
+        "generators_high": generators.high if generators else None,
+        "means": means | {name: _told(means[name]) for name in OF_SCORES},
+        "paper_value": average.paper_compatible.means["roc_auc"],
+        "n_windows": len(average.forecasts.steps),
+    }
 
 
 def _save_influence(run: Run, layout: Layout, headline: Auroc | None) -> None:

@@ -17,7 +17,7 @@ from evaluator.data.training import ensure_training_window
 from evaluator.tasks import work_off
 from leaderboard.models import Artifact, ArtifactKind, Batch, Prediction, Submission
 from leaderboard.selectors.desk import storage
-from leaderboard.selectors.desk.storage import Kind, take_inventory
+from leaderboard.selectors.desk.storage import KEPT, Kind, take_inventory
 from leaderboard.services.storage import storage_free
 from leaderboard.store import store
 from protocols.errors import RequestError
@@ -75,7 +75,7 @@ def test_a_step_runs_after_everything_that_can_be_freed_was_freed(
     work_off("w")
     assert first.runs.get().state == RunState.SUCCEEDED
     for kind in Kind:
-        if kind != Kind.LISTS:
+        if kind not in KEPT:
             storage_free(kind, actor="ada")
     # The next batch will be compared with the thumbnails.
     assert set(Artifact.objects.values_list("kind", flat=True)) == {ArtifactKind.THUMBNAILS}
@@ -107,7 +107,7 @@ def test_freeing_again_and_again_disturbs_no_step_of_a_run(
     thread.start()
     freed = dict.fromkeys(Kind, 0)
     while thread.is_alive():
-        for kind in set(Kind) - {Kind.LISTS}:
+        for kind in set(Kind) - set(KEPT):
             # It gives up when it can't hold the queue still.
             with suppress(RequestError):
                 storage_free(kind, actor="ada")
@@ -118,7 +118,7 @@ def test_freeing_again_and_again_disturbs_no_step_of_a_run(
     assert run.state == RunState.SUCCEEDED, run.error_detail
     assert {step.attempts for step in run.steps.all()} == {1}
     assert predictions().count() == 2 * edition_units(submission)
-    assert min(n for kind, n in freed.items() if kind != Kind.LISTS) > 10
+    assert min(n for kind, n in freed.items() if kind not in KEPT) > 10
 
 
 def edition_units(submission: Submission) -> int:

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from leaderboard.models import Delivery, Generator, Step
+from leaderboard.services.boards import boards_refresh
 from leaderboard.services.subscriptions import webhook_create
 from protocols.states import StepState
 from tests.leaderboard.arrivals import arrive, meet, show, withdraw
@@ -39,6 +40,7 @@ def test_no_page_of_arrivals_scrolls_sideways_on_a_phone(shown: World, open_page
 
 def test_first_contacts_come_in_while_one_looks(shown: World, open_page: Open) -> None:
     generator = arrive(shown, n_met=1)
+    boards_refresh(every=True)
     table, one = open_page(), open_page()
     table.goto("/b/families-v1/arrivals/")
     one.goto(f"/c/families/generators/{generator.slug}/")
@@ -49,6 +51,8 @@ def test_first_contacts_come_in_while_one_looks(shown: World, open_page: Open) -
     stay(one)
     for step in Step.objects.filter(unit__generator=generator, state=StepState.READY):
         meet(step, 0.71)
+    # As the worker that has just written them does.
+    boards_refresh(every=True)
     expect(one.locator("table.meetings tbody tr")).to_have_count(2, timeout=15_000)
     expect(one.locator("table.meetings")).to_contain_text("0.710")
     expect(row).not_to_contain_text("of 2", timeout=15_000)
