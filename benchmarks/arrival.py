@@ -97,21 +97,28 @@ def measure(n_detectors: int) -> None:
 
 
 def enter(benchmark: Any, n_detectors: int) -> None:
+    from django.utils import timezone
+
     from leaderboard.models import Submission, User
     from leaderboard.selectors.timelines import newest_edition
     from leaderboard.services.runs import run_create
+    from leaderboard.services.teams import personal_team
 
     owner = User.objects.create(username="bench")
+    team = personal_team(owner)
     edition = newest_edition(benchmark)
     for number in range(n_detectors):
         submission = Submission.objects.create(
             owner=owner,
+            team=team,
             benchmark=benchmark,
             name=f"detector {number}",
             state="accepted",
             image_id=f"sha256:{number:064x}",
             archive="0" * 64,
             phases=["train", "predict"],
+            sealed_at=timezone.now(),
+            accepted_at=timezone.now(),
         )
         run_create(submission, edition, seed=0)
 
