@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from local.maintainer import CorpusFolder, publish_generator
-from local.submitter import WIDEST_TABLE, current_board
+from local.submitter import WIDEST_TABLE, current_board, title
 from local.terminal import POLL_S, bars, console, say
 from tidemark.client import Api
 from tidemark.results import percent
@@ -43,12 +43,12 @@ def print_first_contacts(api: Api, benchmark: str, slugs: Sequence[str]) -> None
     if not shown:
         return
     say("\nFirst contact with what arrived: AUROC in %, final; * the detector was sealed before\n")
-    table = Table("Detector", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(Column("Detector", no_wrap=True), box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for _, generator in shown:
         table.add_column(generator["name"], justify="right")
     for row in contact["rows"]:
         cells = [row["cells"][n] for n, _ in shown]
         values = [percent(cell["value"]) + ("*" if cell["prospective"] else "") for cell in cells]
-        table.add_row(row["entry"]["name"], *values)
+        table.add_row(title(row["entry"]), *values)
     console.print(table, width=WIDEST_TABLE, crop=False)
     say("")

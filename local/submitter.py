@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from local.terminal import POLL_S, bars, console, say
 from tidemark.client import Api, Json
@@ -63,13 +63,18 @@ def current_board(api: Api, benchmark: str) -> Json:
         time.sleep(POLL_S)
 
 
+def title(entry: Json) -> str:
+    """A detector's name; what the server made itself says so."""
+    return f"{entry['name']} (null row)" if entry["null_row"] else str(entry["name"])
+
+
 def print_ranking(api: Api, benchmark: str) -> None:
     """The leaderboard as a table; an undefined value is a dash."""
     board = current_board(api, benchmark)
     simulated = ", simulated images" if board["simulated"] else ""
     say(f"\n{benchmark}{simulated}: AUROC in %, averaged over time; then Next by window\n")
     n_windows = max((len(row["windows"]) for row in board["rows"]), default=0)
-    table = Table("Rank", "Detector", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table("Rank", Column("Detector", no_wrap=True), box=None, pad_edge=False, padding=(0, 2, 0, 0))
     averages = ["Next", "95 %", "Past", "Whole"]
     for heading in [*averages, *(f"w{index}" for index in range(1, n_windows + 1)), "Cost"]:
         table.add_column(heading, justify="right")
@@ -80,7 +85,7 @@ def print_ranking(api: Api, benchmark: str) -> None:
         values.insert(1, f"{low}–{high}")
         values += [percent(window["value"]) for window in row["windows"]]
         cost = "–" if row["cost_s"] is None else f"{row['cost_s']:.0f} s"
-        table.add_row(place(entry), entry["name"], *values, cost)
+        table.add_row(place(entry), title(entry), *values, cost)
     # A table that is wider than the terminal is better wrapped than cut.
     console.print(table, width=WIDEST_TABLE, crop=False)
     say("")
