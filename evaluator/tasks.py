@@ -52,8 +52,9 @@ def work_off(name: str) -> int:
                 if not _take_one(me):
                     break
                 taken += 1
-                # Whoever waits for a result shall not have to wait for the sweeper's round too.
-                boards_refresh()
+            # Whoever waits for the last result shall not have to wait for the sweeper's round too. While
+            # there is work a board is the sweeper's affair: it may take longer to make than a step.
+            boards_refresh()
     except PlatformError as error:
         log.error(error.code, detail=error.detail)
     return taken

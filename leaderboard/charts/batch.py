@@ -39,13 +39,7 @@ def distribution_figure(distribution: Distribution, *, simulated: bool) -> figur
             "bargap": 0.25,
             "bargroupgap": 0.05,
             "margin": {"l": 44, "r": 8, "t": 64, "b": 36},
-            "legend": {
-                "orientation": "h",
-                "x": 0,
-                "y": 1.02,
-                "yanchor": "bottom",
-                "font": {"color": figure.INK},
-            },
+            "legend": figure.legend(),
             "xaxis": axis,
             "yaxis": {
                 "title": {"text": "share, %", "font": {"color": figure.MUTED}},

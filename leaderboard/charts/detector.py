@@ -87,13 +87,7 @@ def periods_figure(detector: Detector) -> figure.Figure:
             "height": 360,
             "margin": {"l": 52, "r": 12, "t": 72, "b": 48},
             "hovermode": "x unified",
-            "legend": {
-                "orientation": "h",
-                "x": 0,
-                "y": 1.02,
-                "yanchor": "bottom",
-                "font": {"color": figure.INK},
-            },
+            "legend": figure.legend(),
             "xaxis": {
                 "title": {"text": "trained up to window", "font": {"color": figure.MUTED}},
                 "tickmode": "array",

@@ -29,6 +29,11 @@ def title(text: str, *, simulated: bool) -> dict[str, Any]:
     }
 
 
+def legend() -> dict[str, Any]:
+    """In a row above the figure."""
+    return {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"color": INK}}
+
+
 def auroc_heatmap(z: list[list[float | None]], hover: list[list[str]]) -> dict[str, Any]:
     """A heat map trace over categories 0, 1, … in both directions; missing cells stay empty."""
     return {

@@ -38,13 +38,7 @@ def horizon_figure(detector: Detector) -> figure.Figure:
             "height": 400,
             "margin": {"l": 52, "r": 12, "t": 92, "b": 48},
             "hovermode": "closest",
-            "legend": {
-                "orientation": "h",
-                "x": 0,
-                "y": 1.02,
-                "yanchor": "bottom",
-                "font": {"color": figure.INK},
-            },
+            "legend": figure.legend(),
             "xaxis": {
                 "title": {"text": "months from frontier to release", "font": {"color": figure.MUTED}},
                 "tickfont": {"color": figure.MUTED},

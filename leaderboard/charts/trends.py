@@ -165,13 +165,7 @@ def tradeoff_figure(trends: Trends) -> figure.Figure:
             "height": 420,
             "margin": {"l": 56, "r": 16, "t": 76, "b": 52},
             "hovermode": "closest",
-            "legend": {
-                "orientation": "h",
-                "x": 0,
-                "y": 1.02,
-                "yanchor": "bottom",
-                "font": {"color": figure.INK},
-            },
+            "legend": figure.legend(),
             "xaxis": {
                 "title": {"text": "seconds in containers", "font": {"color": figure.MUTED}},
                 "type": "log",

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 from leaderboard.charts.curves import histogram_figure, reliability_figure, roc_figure
 from leaderboard.charts.detector import SERIES, matrix_figure, periods_figure
 from leaderboard.charts.horizon import horizon_figure
+from leaderboard.pages import sorting
 from leaderboard.pages.citing import Citation, cite
 from leaderboard.selectors import detectors
 from leaderboard.selectors.detectors import Asked, Scores
@@ -24,19 +25,7 @@ from protocols.horizon import months_between
 from protocols.periods import Period
 
 # The columns of the table of metrics; AUROC stands before them with its interval.
-METRICS = (
-    "average_precision",
-    "balanced_accuracy",
-    "tnr",
-    "recall",
-    "tpr_at_fpr_1",
-    "tpr_at_fpr_5",
-    "equal_error_rate",
-    "brier",
-    "calibration_error",
-    "past_balanced_accuracy",
-    "best_balanced_accuracy",
-)
+METRICS = tuple(metric.key for metric in sorting.METRICS)
 # Those of them, counted from 1, that begin a group of columns.
 DIVIDERS = tuple(
     1 + METRICS.index(name)

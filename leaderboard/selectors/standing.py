@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.board import Snapshot, Timeline, TimelineGenerator
-from leaderboard.models import Benchmark, Prediction, Step, Submission, Visibility
+from leaderboard.models import Benchmark, Step, Submission, Visibility
 from leaderboard.selectors.boards import BoardRow, board_rows
+from leaderboard.selectors.predictions import unit_scores
 from leaderboard.selectors.snapshots import Shown, shown_board
 from leaderboard.selectors.standings import standings, timelines_of
 from leaderboard.selectors.timelines import shown_edition
@@ -117,13 +118,9 @@ def image_scores(run_id: int, line: Timeline) -> Iterator[ImageScores]:
     # A state that does not change has one key at every window.
     key_of = dict(steps.values_list("window", "key"))
     units = [g.unit_id for g in line.generators]
-    rows = Prediction.objects.filter(state_key__in=set(key_of.values()), unit__in=units)
-    stored = {
-        (key, unit): (n_fakes, np.frombuffer(scores, dtype="<f8"))
-        for key, unit, n_fakes, scores in rows.values_list("state_key", "unit", "unit__n_fakes", "scores")
-    }
+    stored = unit_scores(dict.fromkeys(key_of.values(), units))
     for window, key in key_of.items():
         for generator in line.generators:
-            if (key, generator.unit_id) in stored:
-                n_fakes, scores = stored[key, generator.unit_id]
-                yield ImageScores(window, generator, scores[:n_fakes], scores[n_fakes:])
+            if found := stored.get((key, generator.unit_id)):
+                fakes, reals = found.scores[: found.n_fakes], found.scores[found.n_fakes :]
+                yield ImageScores(window, generator, fakes, reals)
