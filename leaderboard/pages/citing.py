@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from leaderboard.export.addresses import absolute, site
 from leaderboard.export.bibtex import detector_entry
+from leaderboard.export.plain import ranks
 from leaderboard.models import Submission
 from leaderboard.selectors.entries import Entry
 from leaderboard.selectors.snapshots import Shown
@@ -52,5 +53,7 @@ def _result(entry: Entry, n_ranked: int) -> str:
         if estimate.low is not None and estimate.high is not None
         else ""
     )
-    place = f"rank {entry.rank} of {n_ranked}" if entry.rank else "not ranked"
+    place = "not ranked"
+    if entry.rank:
+        place = f"rank {ranks(entry.rank, entry.rank_best, entry.rank_worst)} of {n_ranked}"
     return f"Next AUROC {estimate.value:.3f}{bounds}, {place}"
