@@ -200,6 +200,12 @@ class Snapshot:
         n: int = self.table.num_rows
         return n
 
+    @property
+    def n_ranked(self) -> int:
+        """How many a rank is among."""
+        n: int = self.table["rank"].null_count
+        return len(self) - n
+
     @cached_property
     def position_of(self) -> Mapping[uuid.UUID, int]:
         """Where the row of a detector is."""

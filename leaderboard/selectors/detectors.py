@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, fields
 from datetime import date
 from typing import Any
 
-import numpy as np
-
 from leaderboard.board import PERIODS, Timeline, TimelineGenerator
 from leaderboard.models import FirstContact, PeriodScore, Submission, UnitScore
 from leaderboard.selectors.curves import Curves, checkpoint_curves
@@ -192,7 +190,7 @@ def detector(submission_id: uuid.UUID, user: object, asked: Asked | None = None)
     shown = shown_board(submission.benchmark)
     rows = present_rows(Submission.objects.filter(pk=submission.pk), edition, timelines, shown)
     entry = entry_of(rows[submission.pk]) if rows else None
-    n_ranked = _n_ranked(shown) if shown else 0
+    n_ranked = shown.snapshot.n_ranked if shown else 0
     made = lineage(submission, edition)
     run = _chosen(made.runs, entry, asked.seed)
     is_current = shown is not None and shown.is_current
@@ -253,11 +251,7 @@ def _then(submission: Submission, asof: str) -> Then | None:
         return None
     place = shown.snapshot.position_of.get(submission.pk)
     entry = entry_of(shown.snapshot.rows([place])[0]) if place is not None else None
-    return Then(shown, entry, _n_ranked(shown))
-
-
-def _n_ranked(shown: Shown) -> int:
-    return int((~np.isnan(shown.snapshot.numbers("rank"))).sum()) if len(shown.snapshot) else 0
+    return Then(shown, entry, shown.snapshot.n_ranked)
 
 
 def _chosen(runs: tuple[SeedRun, ...], entry: Entry | None, seed: int | None) -> SeedRun | None:

@@ -82,7 +82,7 @@ def standing(submission_id: uuid.UUID, user: object, asof: str = "") -> Standing
     board = shown.snapshot
     place = board.position_of.get(submission.pk)
     row = board_rows(board, [place])[0] if place is not None else None
-    return Standing(submission, shown, row, board.timeline, n_ranked(board))
+    return Standing(submission, shown, row, board.timeline, board.n_ranked)
 
 
 def _private(submission: Submission) -> Standing:
@@ -105,11 +105,7 @@ def top(benchmark: Benchmark, asof: str = "") -> Top:
     ranks = board.numbers("rank")
     best = np.flatnonzero(~np.isnan(ranks))
     best = best[np.argsort(ranks[best], kind="stable")][:N_TOP]
-    return Top(benchmark, shown, board_rows(board, best.tolist()), n_ranked(board))
-
-
-def n_ranked(board: Snapshot) -> int:
-    return int((~np.isnan(board.numbers("rank"))).sum()) if len(board) else 0
+    return Top(benchmark, shown, board_rows(board, best.tolist()), board.n_ranked)
 
 
 def image_scores(run_id: int, line: Timeline) -> Iterator[ImageScores]:
