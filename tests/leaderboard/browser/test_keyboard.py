@@ -133,6 +133,20 @@ def test_sorting_and_other_columns_leave_the_keyboard_where_it_is(shown: World, 
     expect(page.get_by_role("link", name="Other metrics")).to_be_focused()
 
 
+def test_what_was_just_swapped_in_acts_at_once(shown: World, open_page: Open) -> None:
+    """A key that comes right after a swap acts on the board; it does not load the page anew."""
+    page = open_page()
+    page.goto("/b/families-v1/")
+    page.evaluate("""() => {
+      window.kept = true
+      const watch = new MutationObserver(() => { watch.disconnect(); document.querySelector('#sort-cost').click() })
+      watch.observe(document.querySelector('main'), {childList: true, subtree: true})
+      document.querySelector('#sort-cost').click()
+    }""")
+    expect(page.locator("th[aria-sort='descending']")).to_contain_text("Cost, s")
+    assert page.evaluate("window.kept")
+
+
 def test_a_live_page_does_not_take_the_keyboard_away(shown: World, open_page: Open) -> None:
     page = open_page(shown.submitter)
     page.goto(f"/submissions/{shown.running.pk}/")
