@@ -183,6 +183,7 @@ THROTTLES = {
     "user": env.str("THROTTLE_USER", default="600/min"),
     "sign-in": env.str("THROTTLE_SIGN_IN", default="30/min"),
     "uploads": env.str("THROTTLE_UPLOADS", default="6000/min"),
+    "files": env.str("THROTTLE_FILES", default="60/min"),
     "webhooks": env.str("THROTTLE_WEBHOOKS", default="30/min"),
     "invitations": env.str("THROTTLE_INVITATIONS", default="30/h"),
 }

@@ -59,7 +59,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     # A test reads what it has just written. Tests of the kept pages turn keeping on.
     os.environ["PAGE_CACHE_S"] = "0"
     # All requests of all tests come from one address. Tests of the limits set their own.
-    os.environ["THROTTLE_ADDRESS"] = os.environ["THROTTLE_USER"] = "1000000/min"
+    for policy in ("ADDRESS", "USER", "FILES"):
+        os.environ[f"THROTTLE_{policy}"] = "1000000/min"
     early_config.stash[USED] = {}
     early_config.stash[CLIENT] = parts.enter_context(redis.Redis.from_url(os.environ["REDIS_URL"]))
     yield

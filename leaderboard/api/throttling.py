@@ -1,4 +1,5 @@
-"""Limits of the API: per address before anything else, per user once it is known, stricter ones for some.
+"""Limits of the API and of tables as files: per address before anything else, per user once it is known,
+stricter ones for some. Pages have none: they are kept, and cost little.
 
 A request that comes without limits being counted has none: see ``leaderboard.cache``. What was counted
 stands in the answer's headers, after the IETF's draft (draft-ietf-httpapi-ratelimit-headers): the
@@ -14,6 +15,7 @@ from django.http import HttpRequest, HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from leaderboard.export.formats import FORMATS
 from leaderboard.limits import Use, client_address, count, wait_s
 
 if TYPE_CHECKING:
@@ -106,14 +108,22 @@ def fields(uses: list[Use]) -> dict[str, str]:
     return found
 
 
+def _policy(path: str) -> str | None:
+    """By which policy requests for ``path`` are counted by their address."""
+    if path.startswith("/api/"):
+        return "uploads" if path.startswith(PIECES) and path != PIECES else "address"
+    # The table of a large board takes seconds to write.
+    return "files" if path.rpartition(".")[2] in FORMATS else None
+
+
 def limits(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], HttpResponseBase]:
-    """The middleware: counts each request below ``/api/`` by its address, and writes the headers."""
+    """The middleware: counts requests of the API and for tables by address, and writes the headers."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        if not request.path_info.startswith("/api/"):
+        policy = _policy(request.path_info)
+        if policy is None:
             return get_response(request)  # type: ignore[no-any-return]
-        is_piece = request.path_info.startswith(PIECES) and request.path_info != PIECES
-        use = _count(request, "uploads" if is_piece else "address", client_address(request))
+        use = _count(request, policy, client_address(request))
         if use is not None and use.is_exceeded:
             # The views' handler of errors is not there yet, and its settings need the apps.
             from leaderboard.api.errors import outside_views

@@ -12,7 +12,7 @@ import structlog
 from django.conf import LazySettings
 from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from rest_framework.test import APIClient
 
 from leaderboard import cache as backend
@@ -22,6 +22,7 @@ from local.redis import Redis
 from tests.leaderboard.api.conftest import ClientOf
 from tests.leaderboard.api.test_permissions import TUS
 from tests.leaderboard.factories import PASSWORD, UploadFactory, UserFactory
+from tests.leaderboard.world import build_world
 
 pytestmark = pytest.mark.django_db
 READ = "/api/v1/corpora/"
@@ -101,6 +102,22 @@ def test_signing_in_is_limited_more_strictly(submitter: User, visitor: APIClient
     answers = [visitor.post("/api/v1/tokens/", body) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [201, 201, 429]
     assert left(answers[0])["sign-in"] == 1
+
+
+def test_tables_as_files_have_a_limit_of_their_own(client: Client, rates: Any) -> None:
+    shown = build_world(n_detectors=1)
+    rates(files="3/min", address="1/min")
+    board = f"/b/{shown.benchmark.slug}/leaderboard"
+    for n, suffix in enumerate(("csv", "json", "parquet")):
+        answer = client.get(f"{board}.{suffix}")
+        assert answer.status_code == 200
+        assert left(answer) == {"files": 2 - n}
+    refused = client.get(f"{board}.csv", {"sort": "name"})
+    assert refused.status_code == 429
+    assert refused.json()["errors"][0]["code"] == "throttled"
+    assert 0 < int(refused["Retry-After"]) <= 60
+    assert client.get(f"/b/{shown.benchmark.slug}/").status_code == client.get("/").status_code == 200
+    assert client.get(f"/b/{shown.benchmark.slug}/picture.png").status_code == 200
 
 
 def test_an_empty_rate_is_no_bound(visitor: APIClient, rates: Any) -> None:

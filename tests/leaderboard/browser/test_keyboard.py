@@ -139,9 +139,10 @@ def test_what_was_just_swapped_in_acts_at_once(shown: World, open_page: Open) ->
     page.goto("/b/families-v1/")
     page.evaluate("""() => {
       window.kept = true
-      const watch = new MutationObserver(() => { watch.disconnect(); document.querySelector('#sort-cost').click() })
+      const sort = () => document.querySelector('#sort-cost').click()
+      const watch = new MutationObserver(() => { watch.disconnect(); sort() })
       watch.observe(document.querySelector('main'), {childList: true, subtree: true})
-      document.querySelector('#sort-cost').click()
+      sort()
     }""")
     expect(page.locator("th[aria-sort='descending']")).to_contain_text("Cost, s")
     assert page.evaluate("window.kept")
