@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from rich.table import Column, Table
 
 from local.maintainer import CorpusFolder, publish_generator
-from local.submitter import WIDEST_TABLE, current_board, title
-from local.terminal import POLL_S, bars, console, say
+from local.submitter import current_board, title
+from local.terminal import POLL_S, bars, say, say_table
 from tidemark.client import Api
 from tidemark.results import percent
 
@@ -50,5 +50,4 @@ def print_first_contacts(api: Api, benchmark: str, slugs: Sequence[str]) -> None
         cells = [row["cells"][n] for n, _ in shown]
         values = [percent(cell["value"]) + ("*" if cell["prospective"] else "") for cell in cells]
         table.add_row(title(row["entry"]), *values)
-    console.print(table, width=WIDEST_TABLE, crop=False)
-    say("")
+    say_table(table)

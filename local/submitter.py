@@ -8,12 +8,10 @@ from pathlib import Path
 
 from rich.table import Column, Table
 
-from local.terminal import POLL_S, bars, console, say
+from local.terminal import POLL_S, bars, say, say_table
 from tidemark.client import Api, Json
 from tidemark.results import percent, place
 from tidemark.watch import standing
-
-WIDEST_TABLE = 500
 
 
 def submit(api: Api, benchmark: str, name: str, archive: Path) -> str:
@@ -86,6 +84,4 @@ def print_ranking(api: Api, benchmark: str) -> None:
         values += [percent(window["value"]) for window in row["windows"]]
         cost = "–" if row["cost_s"] is None else f"{row['cost_s']:.0f} s"
         table.add_row(place(entry), title(entry), *values, cost)
-    # A table that is wider than the terminal is better wrapped than cut.
-    console.print(table, width=WIDEST_TABLE, crop=False)
-    say("")
+    say_table(table)

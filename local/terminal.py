@@ -8,15 +8,24 @@ from collections.abc import Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 console = Console(highlight=False)
 # How often a progress bar asks anew, in seconds.
 POLL_S = 1.0
+# In characters; a benchmark with many windows has a wide ranking.
+WIDEST_TABLE = 500
 
 
 def say(sentence: str) -> None:
     """One sentence about what happens now; a path or an address in it stays whole."""
     console.print(sentence, markup=False, soft_wrap=True)
+
+
+def say_table(table: Table) -> None:
+    """A table that is wider than the terminal is better wrapped by it than cut."""
+    Console(highlight=False, width=WIDEST_TABLE).print(table)
+    say("")
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from leaderboard.export.plain import isolated, line, xml
 from leaderboard.selectors.estimates import Estimate
 
 # Narrow, so that the text can be read on a phone.
-WIDTH = 440
+WIDTH = 380
 CHANCE = 0.5
 
 
@@ -50,7 +50,7 @@ def timeline(marks: Sequence[Mark], *, label: str) -> str:
             f"{_at(left - 6, y(value) + 4, f'{value:.1f}', 'muted', 'end')}"
         )
     # With many windows, labels would run into each other.
-    every = max(1, -(-len(marks) // 9))
+    every = max(1, -(-len(marks) // 7))
     drawn, points = [], ""
     joins = False
     for k, mark in enumerate(marks):
