@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from rich.table import Column, Table
-
 from local.maintainer import CorpusFolder, publish_generator
 from local.submitter import current_board, title
 from local.terminal import POLL_S, bars, say, say_table
 from tidemark.client import Api
 from tidemark.results import percent
+from tidemark.tables import table
 
 
 def arrive(api: Api, folder: CorpusFolder, row: dict[str, str]) -> None:
@@ -43,11 +42,9 @@ def print_first_contacts(api: Api, benchmark: str, slugs: Sequence[str]) -> None
     if not shown:
         return
     say("\nFirst contact with what arrived: AUROC in %, final; * the detector was sealed before\n")
-    table = Table(Column("Detector", no_wrap=True), box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for _, generator in shown:
-        table.add_column(generator["name"], justify="right")
+    contacts = table("Detector", *(f">{generator['name']}" for _, generator in shown))
     for row in contact["rows"]:
         cells = [row["cells"][n] for n, _ in shown]
         values = [percent(cell["value"]) + ("*" if cell["prospective"] else "") for cell in cells]
-        table.add_row(title(row["entry"]), *values)
-    say_table(table)
+        contacts.add_row(title(row["entry"]), *values)
+    say_table(contacts)

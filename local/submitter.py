@@ -6,11 +6,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.table import Column, Table
-
 from local.terminal import POLL_S, bars, say, say_table
 from tidemark.client import Api, Json
 from tidemark.results import percent, place
+from tidemark.tables import table
 from tidemark.watch import standing
 
 
@@ -72,10 +71,8 @@ def print_ranking(api: Api, benchmark: str) -> None:
     simulated = ", simulated images" if board["simulated"] else ""
     say(f"\n{benchmark}{simulated}: AUROC in %, averaged over time; then Next by window\n")
     n_windows = max((len(row["windows"]) for row in board["rows"]), default=0)
-    table = Table("Rank", Column("Detector", no_wrap=True), box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    averages = ["Next", "95 %", "Past", "Whole"]
-    for heading in [*averages, *(f"w{index}" for index in range(1, n_windows + 1)), "Cost"]:
-        table.add_column(heading, justify="right")
+    windows = (f">w{index}" for index in range(1, n_windows + 1))
+    ranking = table("Rank", "Detector", ">Next", ">95 %", ">Past", ">Whole", *windows, ">Cost")
     for row in board["rows"]:
         entry = row["entry"]
         low, high = (percent(entry["next"][bound]) for bound in ("low", "high"))
@@ -83,5 +80,5 @@ def print_ranking(api: Api, benchmark: str) -> None:
         values.insert(1, f"{low}–{high}")
         values += [percent(window["value"]) for window in row["windows"]]
         cost = "–" if row["cost_s"] is None else f"{row['cost_s']:.0f} s"
-        table.add_row(place(entry), title(entry), *values, cost)
-    say_table(table)
+        ranking.add_row(place(entry), title(entry), *values, cost)
+    say_table(ranking)

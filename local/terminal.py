@@ -8,13 +8,12 @@ from collections.abc import Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+
+from tidemark.tables import WholeTable
 
 console = Console(highlight=False)
 # How often a progress bar asks anew, in seconds.
 POLL_S = 1.0
-# In characters; a benchmark with many windows has a wide ranking.
-WIDEST_TABLE = 500
 
 
 def say(sentence: str) -> None:
@@ -22,9 +21,9 @@ def say(sentence: str) -> None:
     console.print(sentence, markup=False, soft_wrap=True)
 
 
-def say_table(table: Table) -> None:
-    """A table that is wider than the terminal is better wrapped by it than cut."""
-    Console(highlight=False, width=WIDEST_TABLE).print(table)
+def say_table(table: WholeTable) -> None:
+    """A table, and an empty line after it."""
+    console.print(table, markup=False, soft_wrap=True)
     say("")
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from tidemark.client import Json
+from tidemark.tables import table
 from tidemark.watch import Standing, standing
 
 PERIODS = {
@@ -16,33 +15,10 @@ PERIODS = {
     "past": "Past (trained on)",
     "whole": "Whole",
 }
-LEFT = (
-    "Entry",
-    "Benchmark",
-    "Team",
-    "State",
-    "ID",
-    "Period",
-    "Generator",
-    "Released",
-    "Family",
-    "Phase",
-    "What",
-)
-
-
-def table(*headings: str) -> Table:
-    """A table without lines; what is no text stands at the right."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in headings:
-        made.add_column(
-            Text(heading), justify="left" if heading in LEFT else "right", no_wrap=heading != "What"
-        )
-    return made
 
 
 def print_entries(console: Console, rows: Iterable[Json]) -> None:
-    made = table("ID", "Entry", "Benchmark", "Team", "State", "Entered")
+    made = table("ID", "Entry", "Benchmark", "Team", "State", ">Entered")
     for row in rows:
         day = str(row["created_at"])[:10]
         made.add_row(row["id"], row["name"], row["benchmark"], row["team"], row["state"], day)
@@ -56,7 +32,7 @@ def print_entry(console: Console, submission: Json) -> None:
     for line in lines_of(now):
         console.print(f"  {line}")
     if submission["runs"]:
-        made = table("Phase", "Window", "State", "Progress", "Seconds", "Step", "What")
+        made = table("Phase", ">Window", "State", ">Progress", ">Seconds", ">Step", "~What")
         for step in submission["runs"][0]["steps"]:
             seconds = step["timings"].get("container")
             made.add_row(
@@ -95,13 +71,13 @@ def print_results(console: Console, found: Json) -> None:
     console.print(
         f"Rank {place(entry)} of {found['n_ranked']}.  AUROC in %, with its 95 % interval over images."
     )
-    averages = table("Period", "AUROC", "Low", "High", "Windows")
+    averages = table("Period", ">AUROC", ">Low", ">High", ">Windows")
     for period, name in PERIODS.items():
         mean = entry[period]
         averages.add_row(name, *_estimate(mean), str(entry["n_windows"]))
     console.print(averages)
     contacts = table(
-        "Generator", "Released", "Window", "First contact", "Low", "High", "After", "Last", "Sealed"
+        *("Generator", "Released", ">Window", ">First contact", ">Low", ">High", ">After", ">Last", "Sealed")
     )
     for row in found["generators"]:
         generator = row["generator"]
@@ -118,16 +94,15 @@ def print_results(console: Console, found: Json) -> None:
     console.print()
     console.print(contacts)
     if found["matrix"]:
-        console.print("\nThe matrix: a row for each window trained, a column for each generator.")
-        slugs = [generator["slug"] for generator in found["timeline"]["generators"]]
-        matrix = table("Window", *slugs)
-        for window, cells in enumerate(found["matrix"]):
-            matrix.add_row(str(window), *(percent(cell["value"]) for cell in cells))
+        console.print("\nThe matrix: a row for each generator, a column for each window trained.")
+        matrix = table("Generator", *(f">w{window}" for window in range(len(found["matrix"]))))
+        for generator, *cells in zip(found["timeline"]["generators"], *found["matrix"], strict=True):
+            matrix.add_row(generator["slug"], *(percent(cell["value"]) for cell in cells))
         console.print(matrix)
 
 
 def print_generators(console: Console, rows: Iterable[Json]) -> None:
-    made = table("Released", "Generator", "Family", "ID", "Window")
+    made = table("Released", "Generator", "Family", "ID", ">Window")
     for row in rows:
         made.add_row(row["release_date"], row["name"], row["family"], row["slug"], _window(row))
     console.print(made if made.row_count else "There is no generator yet.")

@@ -6,17 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
 
 from protocols.errors import CATALOGUE
 from tidemark.client import Json
+from tidemark.tables import table
 
 # The report lists up to a thousand of each; a terminal shows these, `--json` all.
 MOST_LISTED = 5
-# A pipe has no width of its own, and 80 columns would break the tables.
-PIPE_COLUMNS = 120
 
 PLACES = {
     "open": "joins the open window",
@@ -31,17 +27,14 @@ PHASES = {"train": "training", "predict": "scoring"}
 
 def terminal(*, stderr: bool = False) -> Console:
     """Where things are printed; names and reasons in it are text and never markup."""
-    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = PIPE_COLUMNS
-    return console
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def print_batches(console: Console, batches: Iterable[Json]) -> None:
-    table = _table("Batch", "Corpus", "Of", "State", "Progress", "Train", "Eval", "Made")
+    listed = table("Batch", "Corpus", "Of", "State", ">Progress", ">Train", ">Eval", "Made")
     for batch in batches:
         share = f"{batch['progress'] or 0:.0%}" if batch["state"] == "checking" else ""
-        table.add_row(
+        listed.add_row(
             batch["id"],
             batch["corpus"],
             origin(batch),
@@ -51,7 +44,7 @@ def print_batches(console: Console, batches: Iterable[Json]) -> None:
             _count(batch["n_eval"]),
             str(batch["created_at"])[:10],
         )
-    console.print(table if table.row_count else "There is no batch.")
+    console.print(listed if listed.row_count else "There is no batch.")
 
 
 def print_batch(console: Console, batch: Json) -> None:
@@ -79,11 +72,11 @@ def _print_report(console: Console, report: Json) -> None:
         f"({_count(report['n_train'])} train, {_count(report['n_eval'])} eval), {_count(n_rejected)} rejected"
     )
     if n_rejected:
-        table = _table("Rejected", "", "Why")
+        reasons = table(">Rejected", "", "~Why", indent=2)
         for code, n in sorted(report["n_rejected"].items(), key=lambda item: -item[1]):
             entry = CATALOGUE.get(code)
-            table.add_row(_count(n), code, f"{entry.what} {entry.fix}" if entry else "")
-        console.print(Padding(table, (0, 0, 0, 2)))
+            reasons.add_row(_count(n), code, f"{entry.what} {entry.fix}" if entry else "")
+        console.print(reasons)
         _print_some(console, [f"{row['name']}: {row['detail']}" for row in report["rejected"]], n_rejected)
     if n_near := report["n_near_duplicates"]:
         n_across = report.get("n_near", {}).get("across", 0)
@@ -127,10 +120,10 @@ def print_preview(console: Console, preview: Json) -> None:
         when = "after it closes" if row["place"] == "open" else "of the edition cut anew"
         costs = [("first contact", row["arrival"])]
         costs += [(f"{PHASES[cost['phase']]} {when}", cost) for cost in row["closing"]]
-        table = _table("", "Steps", "Reused", "Container", "GPU", "Cost")
+        work = table("", ">Steps", ">Reused", ">Container", ">GPU", ">Cost", indent=4)
         for name, cost in costs:
             if cost is not None:
-                table.add_row(
+                work.add_row(
                     name,
                     _count(cost["n_steps"]),
                     _count(cost["n_reused"]),
@@ -138,8 +131,8 @@ def print_preview(console: Console, preview: Json) -> None:
                     _duration(cost["gpu_s"]),
                     "–" if cost["cost"] is None else f"{cost['cost']:.2f} {preview['currency']}",
                 )
-        if table.row_count:
-            console.print(Padding(table, (0, 0, 0, 4)))
+        if work.row_count:
+            console.print(work)
         if row["needs_approval"]:
             console.print("    The training after it waits for a maintainer's approval.")
         for warning in row["warnings"]:
@@ -152,24 +145,6 @@ def print_preview(console: Console, preview: Json) -> None:
         console.print(f"  Can't be published: {blocker}", style="red")
     if preview["needs_reason"]:
         console.print("  The shortcut audit is beyond its bound: publishing needs --reason.", style="yellow")
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in headings:
-        numeric = heading in (
-            "Train",
-            "Eval",
-            "Steps",
-            "Reused",
-            "Container",
-            "GPU",
-            "Cost",
-            "Rejected",
-            "Progress",
-        )
-        table.add_column(Text(heading), justify="right" if numeric else "left", no_wrap=heading != "Why")
-    return table
 
 
 def _print_some(console: Console, lines: list[str], total: int) -> None:
