@@ -493,7 +493,10 @@ def first_contact(benchmark: Benchmark, view: View | None = None) -> ContactMap:
 
 
 def benchmark_summaries(user: object) -> list[BenchmarkSummary]:
-    """Every benchmark with the leaders of its present board. Two queries, and three for each benchmark."""
+    """Every benchmark with the leaders of its present board, those that have some first.
+
+    Two queries, and three for each benchmark.
+    """
     visible = Submission.objects.visible_to(user).entered().filter(null_row="")
     n_entries: dict[int, int] = defaultdict(int)
     n_entries.update(visible.order_by().values_list("benchmark").annotate(n=Count("pk")))
@@ -505,4 +508,4 @@ def benchmark_summaries(user: object) -> list[BenchmarkSummary]:
             ranks = shown.snapshot.numbers("rank")
             leaders = board_rows(shown.snapshot, np.flatnonzero(~np.isnan(ranks))[:N_LEADERS].tolist())
         summaries.append(BenchmarkSummary(benchmark, shown, n_entries[benchmark.pk], leaders))
-    return summaries
+    return sorted(summaries, key=lambda summary: not summary.leaders)

@@ -287,8 +287,9 @@ def test_a_benchmark_without_an_edition_has_an_empty_board() -> None:
 
 def test_summaries_name_the_best_that_are_ranked(world: World) -> None:
     SubmissionFactory(benchmark=world.benchmark, name="null", null_row="constant")
-    other = BenchmarkFactory()
+    other = BenchmarkFactory(slug="a-new-one", name="A new one")
     summaries = {summary.benchmark.slug: summary for summary in benchmark_summaries(VISITOR)}
+    assert list(summaries) == ["families-v1", "a-new-one"], "one without a board comes last"
     found = summaries["families-v1"]
     assert [row.entry.name for row in found.leaders] == ["npr", "durall-spectrum", "cifake-cnn"]
     assert (found.n_entries, found.n_generators) == (6, 17)
