@@ -16,8 +16,8 @@ from rest_framework.views import APIView
 from leaderboard.api.results import EntryOutput, EstimateOutput
 from leaderboard.selectors import visible
 from leaderboard.selectors.arrivals import arrivals
-from leaderboard.selectors.boards import PAGE_ROWS
 from leaderboard.selectors.generator_page import find_generator, generator_report
+from leaderboard.selectors.selection import PAGE_ROWS
 from leaderboard.selectors.views import View
 
 

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from leaderboard.board import PERIODS
 from leaderboard.models import NullRow
 from leaderboard.models.base import choices
-from leaderboard.selectors import boards, detectors, visible
+from leaderboard.selectors import boards, contacts, detectors, selection, visible
 from leaderboard.selectors.curves import published_threshold
 from leaderboard.selectors.detectors import Asked
 from leaderboard.selectors.views import PRETRAINING, TRACKS, View
@@ -473,7 +473,7 @@ VIEW = [
     OpenApiParameter("family", str, description="A family of generators: rows get their mean first contact."),
     OpenApiParameter("prospective", bool, description="Look at prospective first contacts alone."),
     OpenApiParameter("seeds", int, description="The fewest seeds."),
-    OpenApiParameter("page", int, description=f"Of {boards.PAGE_ROWS} rows."),
+    OpenApiParameter("page", int, description=f"Of {selection.PAGE_ROWS} rows."),
     OpenApiParameter(
         "asof", str, description="A date, a moment, `edition-N` or the first digits of a board's digest."
     ),
@@ -504,7 +504,7 @@ class FirstContactView(APIView):
     def get(self, request: Request, slug: str) -> Response:
         """Every detector's AUROC on every generator before it could learn from it, by pages."""
         benchmark = get_object_or_404(visible.benchmarks(), slug=slug)
-        contact = boards.first_contact(benchmark, View.of(request.query_params))
+        contact = contacts.first_contact(benchmark, View.of(request.query_params))
         if contact.shown is None and contact.view.asof:
             raise Http404
         return Response(FirstContactMapOutput(contact).data)

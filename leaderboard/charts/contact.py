@@ -6,7 +6,7 @@ from html import escape
 
 from leaderboard.board import TimelineGenerator
 from leaderboard.charts import figure
-from leaderboard.selectors.boards import ContactMap, ContactRow
+from leaderboard.selectors.contacts import ContactMap, ContactRow
 
 ROW_PX, MARGIN_PX = 26, 250
 

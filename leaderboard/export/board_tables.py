@@ -11,7 +11,7 @@ import pyarrow as pa
 from leaderboard.board import SCHEMA, Snapshot, TimelineGenerator
 from leaderboard.export.table import Export, Marks
 from leaderboard.models import Benchmark, TrainingMode
-from leaderboard.selectors.boards import focus, known_order, ordered, selected
+from leaderboard.selectors.selection import focus, known_order, ordered, selected
 from leaderboard.selectors.snapshots import Shown
 from leaderboard.selectors.views import View
 from protocols import ranking

@@ -10,8 +10,8 @@ from leaderboard.export.plain import ranks
 from leaderboard.export.svg import Mark
 from leaderboard.export.table import Export
 from leaderboard.models import Generator
-from leaderboard.selectors.boards import BoardRow
 from leaderboard.selectors.estimates import Estimate
+from leaderboard.selectors.rows import BoardRow
 from leaderboard.selectors.snapshots import Shown
 from leaderboard.selectors.standing import Standing, Top
 

@@ -19,10 +19,11 @@ from leaderboard.delivery.shelf import Shelf
 from leaderboard.models import Benchmark
 from leaderboard.pages import sorting
 from leaderboard.pages.requests import HtmxRequest
-from leaderboard.selectors import boards
+from leaderboard.selectors import boards, contacts, selection
 from leaderboard.selectors.arrivals import latest_arrivals
-from leaderboard.selectors.boards import BoardRow
+from leaderboard.selectors.rows import BoardRow
 from leaderboard.selectors.snapshots import Shown, past_boards, withdrawn_since
+from leaderboard.selectors.summaries import benchmark_summaries
 from leaderboard.selectors.trends import trends as trends_of
 from leaderboard.selectors.views import View
 
@@ -75,7 +76,7 @@ def _missing(request: HttpRequest, benchmark: Benchmark, view: View) -> HttpResp
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    summaries = boards.benchmark_summaries(request.user)
+    summaries = benchmark_summaries(request.user)
     lows = [
         estimate.low
         for summary in summaries
@@ -142,7 +143,7 @@ def _table(board: boards.Board, context: dict[str, Any]) -> SafeString:
 
 def _paging(view: View, n_rows: int, n_here: int, n_pages: int, shown: Shown | None) -> dict[str, Any]:
     """Which board it is, with links to its other pages and to this very view, and the sets of columns."""
-    first = (view.page - 1) * boards.PAGE_ROWS
+    first = (view.page - 1) * selection.PAGE_ROWS
     return {
         "shown": shown,
         "paging": {
@@ -170,7 +171,7 @@ def first_contact(request: HtmxRequest, slug: str) -> HttpResponse:
     view = View.of(request.GET)
     if moved := one_address(request, view):
         return moved
-    contact = boards.first_contact(_benchmark(slug), view)
+    contact = contacts.first_contact(_benchmark(slug), view)
     if contact.shown is None and view.asof:
         return _missing(request, contact.benchmark, view)
     figure = first_contact_figure(contact) if contact.rows and contact.generators else None

@@ -32,9 +32,9 @@ from leaderboard.export.image_scores import image_scores as table_of_scores
 from leaderboard.export.table import Export, Marks
 from leaderboard.models import Benchmark, Edition, PeriodScore, UnitScore
 from leaderboard.pages.compare import ids_of
-from leaderboard.selectors.boards import BoardRow
 from leaderboard.selectors.compare import FEWEST, MOST, comparison
 from leaderboard.selectors.horizon import frontiers
+from leaderboard.selectors.rows import BoardRow
 from leaderboard.selectors.snapshots import Shown, shown_board
 from leaderboard.selectors.standing import Standing, image_scores, standing
 from leaderboard.selectors.views import View

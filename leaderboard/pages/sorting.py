@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leaderboard.board import LESS_IS_BETTER
-from leaderboard.selectors.boards import ORACLE, SORTABLE
+from leaderboard.selectors.selection import ORACLE, SORTABLE
 from leaderboard.selectors.views import View
 
 

@@ -13,9 +13,9 @@ from leaderboard.board import Floats, Snapshot
 from leaderboard.models import Batch, Benchmark, FirstContact, Generator
 from leaderboard.selectors import visible
 from leaderboard.selectors.arrivals import Met, Place, met_by_generator, places_of
-from leaderboard.selectors.boards import PAGE_ROWS
 from leaderboard.selectors.entries import Entry, entry_of
 from leaderboard.selectors.estimates import Estimate
+from leaderboard.selectors.selection import n_pages, page_of
 from leaderboard.selectors.snapshots import shown_board
 from protocols.states import BatchState
 
@@ -98,7 +98,7 @@ class OnBenchmark:
 
     @property
     def n_pages(self) -> int:
-        return max(1, -(-self.n_rows // PAGE_ROWS))
+        return n_pages(self.n_rows)
 
 
 @dataclass(frozen=True)
@@ -178,8 +178,8 @@ def _on_benchmark(benchmark: Benchmark, generator: Generator, page: int) -> OnBe
     # Of rows without a first contact those come first that stand higher on the board.
     order = np.argsort(-np.nan_to_num(contacts.values, nan=-1.0), kind="stable")
     order = order[~np.isnan(contacts.values[order]) | ~np.isnan(newest.values[order])]
-    page = max(1, min(page, -(-len(order) // PAGE_ROWS)))
-    positions = order[(page - 1) * PAGE_ROWS : page * PAGE_ROWS].tolist()
+    page = max(1, min(page, n_pages(len(order))))
+    positions = page_of(order.tolist(), page)
     competes = board.texts("null_row") == ""
     ranks = _ranks(contacts, competes)
     rows = [(position, entry_of(row)) for position, row in zip(positions, board.rows(positions), strict=True)]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from leaderboard.board import Snapshot, Timeline, TimelineGenerator
 from leaderboard.models import Benchmark, Step, Submission, Visibility
-from leaderboard.selectors.boards import BoardRow, board_rows
 from leaderboard.selectors.predictions import unit_scores
+from leaderboard.selectors.rows import BoardRow, board_rows
 from leaderboard.selectors.snapshots import Shown, shown_board
 from leaderboard.selectors.standings import standings, timelines_of
 from leaderboard.selectors.timelines import shown_edition

@@ -6,7 +6,7 @@ import pytest
 
 from leaderboard.board import SCHEMA, Snapshot, encode
 from leaderboard.models import Board
-from leaderboard.selectors.boards import board_rows
+from leaderboard.selectors.rows import board_rows
 from tests.leaderboard.world import World
 
 pytestmark = pytest.mark.django_db

@@ -11,7 +11,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from leaderboard.models import Board, Run
-from leaderboard.selectors import boards
+from leaderboard.selectors import selection
 from leaderboard.services.boards import board_touch, boards_refresh
 from protocols.states import RunState
 from tests.leaderboard.browser.conftest import Open
@@ -36,7 +36,7 @@ def enter(world: World, name: str, value: float) -> None:
 def test_from_a_filter_to_a_link_that_outlives_the_board(
     shown: World, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(boards, "PAGE_ROWS", 2)
+    monkeypatch.setattr(selection, "PAGE_ROWS", 2)
     for n in range(3):
         enter(shown, f"entry-{n}", 0.5 + 0.1 * n)
     page = open_page()
@@ -139,7 +139,7 @@ def links(page: Page) -> list[str]:
 
 
 def test_a_board_needs_no_script(shown: World, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boards, "PAGE_ROWS", 2)
+    monkeypatch.setattr(selection, "PAGE_ROWS", 2)
     Board.objects.update(at=F("at") - timedelta(days=2))
     enter(shown, "newcomer", 0.6)
     page = open_page(java_script_enabled=False)

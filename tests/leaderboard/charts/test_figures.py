@@ -9,7 +9,7 @@ from django.contrib.auth.models import AnonymousUser
 from leaderboard.charts.contact import first_contact_figure
 from leaderboard.charts.detector import matrix_figure, periods_figure
 from leaderboard.models import Submission
-from leaderboard.selectors.boards import ContactMap, first_contact
+from leaderboard.selectors.contacts import ContactMap, first_contact
 from leaderboard.selectors.detectors import Detector, detector
 from leaderboard.services.boards import board_touch, boards_refresh
 from tests.leaderboard.world import World

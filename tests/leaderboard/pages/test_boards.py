@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from leaderboard.models import Board, Generator, Submission
 from leaderboard.pages.sorting import METRICS
-from leaderboard.selectors import boards
+from leaderboard.selectors import selection
 from leaderboard.selectors.snapshots import shown_board
 from leaderboard.selectors.views import View
 from leaderboard.services.boards import board_touch, boards_refresh
@@ -102,7 +102,7 @@ def test_what_no_row_matches_says_so_and_leads_back(world: World, client: Client
 
 
 def test_pages_lead_to_each_other(world: World, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boards, "PAGE_ROWS", 3)
+    monkeypatch.setattr(selection, "PAGE_ROWS", 3)
     first = read(client, f"{BOARD}?sort=name")
     assert "1–3 of 4 rows" in first
     following = re.search(r'<a rel="next" href="([^"]*)"', first)

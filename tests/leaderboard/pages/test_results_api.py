@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from leaderboard.selectors.boards import first_contact, leaderboard
+from leaderboard.selectors.boards import leaderboard
+from leaderboard.selectors.contacts import first_contact
 from leaderboard.selectors.detectors import detector
 from tests.leaderboard.factories import BenchmarkFactory
 from tests.leaderboard.world import World

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from leaderboard.board import MEANS
 from leaderboard.pages.sorting import METRICS, columns
-from leaderboard.selectors.boards import ORACLE, SORTABLE
+from leaderboard.selectors.selection import ORACLE, SORTABLE
 from leaderboard.selectors.views import View
 
 

@@ -10,17 +10,13 @@ from django.contrib.auth.models import AnonymousUser
 
 from leaderboard.board import MEANS, Snapshot
 from leaderboard.models import Benchmark, PeriodScore, Submission, UnitScore
-from leaderboard.selectors import boards
-from leaderboard.selectors.boards import (
-    ORACLE,
-    SORTABLE,
-    Board,
-    benchmark_summaries,
-    first_contact,
-    leaderboard,
-)
+from leaderboard.selectors import selection
+from leaderboard.selectors.boards import Board, leaderboard
+from leaderboard.selectors.contacts import first_contact
 from leaderboard.selectors.estimates import Estimate, auroc
+from leaderboard.selectors.selection import ORACLE, SORTABLE
 from leaderboard.selectors.snapshots import shown_board
+from leaderboard.selectors.summaries import benchmark_summaries
 from leaderboard.selectors.trends import trends
 from leaderboard.selectors.views import View
 from leaderboard.services.boards import board_touch, boards_refresh
@@ -214,7 +210,7 @@ def test_an_order_that_the_board_does_not_have_is_the_rankings(world: World, ord
 
 
 def test_pages_follow_each_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boards, "PAGE_ROWS", 3)
+    monkeypatch.setattr(selection, "PAGE_ROWS", 3)
     first, second, third = (shown(world, page=page) for page in (1, 2, 3))
     assert [names(first), names(second), names(third)] == [
         ["npr", "durall-spectrum", "cifake-cnn"],

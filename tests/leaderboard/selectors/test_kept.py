@@ -4,7 +4,8 @@ import pytest
 from django.test import Client
 
 from leaderboard.models import Benchmark, Run, RunTransfer, TrainingMode
-from leaderboard.selectors.boards import Kept, leaderboard
+from leaderboard.selectors.boards import leaderboard
+from leaderboard.selectors.rows import Kept
 from leaderboard.services.boards import board_touch, boards_refresh
 from tests.leaderboard.world import World
 
