@@ -41,14 +41,7 @@ def distribution_figure(distribution: Distribution, *, simulated: bool) -> figur
             "margin": {"l": 44, "r": 8, "t": 64, "b": 36},
             "legend": figure.legend(),
             "xaxis": axis,
-            "yaxis": {
-                "title": {"text": "share, %", "font": {"color": figure.MUTED}},
-                "rangemode": "tozero",
-                "tickfont": {"color": figure.MUTED},
-                "gridcolor": figure.RULE,
-                "zeroline": False,
-                "fixedrange": True,
-            },
+            "yaxis": figure.axis("share, %", rangemode="tozero"),
         },
     }
 

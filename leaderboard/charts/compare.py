@@ -64,15 +64,9 @@ def differences_figure(
                 "yanchor": "top",
                 "font": {"color": figure.INK},
             },
-            "xaxis": {
-                "title": {"text": "difference of AUROC", "font": {"color": figure.MUTED}},
-                "tickformat": "+.2f",
-                "tickfont": {"color": figure.MUTED},
-                "gridcolor": figure.RULE,
-                "zeroline": True,
-                "zerolinecolor": figure.INK,
-                "fixedrange": True,
-            },
+            "xaxis": figure.axis(
+                "difference of AUROC", tickformat="+.2f", zeroline=True, zerolinecolor=figure.INK
+            ),
             "yaxis": figure.category_axis(
                 [figure.short(escape(generator.name)) for generator, _ in rows],
                 range=[len(rows) - 0.5, -0.5],

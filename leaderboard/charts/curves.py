@@ -203,11 +203,6 @@ def _layout(text: str, simulated: bool, **more: Any) -> dict[str, Any]:
 
 
 def _axis(text: str, extent: list[float]) -> dict[str, Any]:
-    return {
-        "title": {"text": text, "font": {"color": figure.MUTED}, "standoff": 6},
-        "range": extent,
-        "tickfont": {"color": figure.MUTED},
-        "gridcolor": figure.RULE,
-        "zeroline": False,
-        "fixedrange": True,
-    }
+    axis = figure.axis(text, range=extent)
+    axis["title"]["standoff"] = 6
+    return axis

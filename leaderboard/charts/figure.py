@@ -58,6 +58,18 @@ def auroc_heatmap(z: list[list[float | None]], hover: list[list[str]]) -> dict[s
     }
 
 
+def axis(text: str, **more: Any) -> dict[str, Any]:
+    """An axis of numbers with its title and a grid, which stays where it is."""
+    return {
+        "title": {"text": text, "font": {"color": MUTED}},
+        "tickfont": {"color": MUTED},
+        "gridcolor": RULE,
+        "zeroline": False,
+        "fixedrange": True,
+        **more,
+    }
+
+
 def category_axis(labels: list[str], **more: Any) -> dict[str, Any]:
     """An axis of the categories 0, 1, … that shows every label."""
     return {
