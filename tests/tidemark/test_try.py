@@ -194,7 +194,14 @@ def test_podman_is_started_where_no_engine_listens(
 
 def hanging(archive: Path, podman: Running) -> subprocess.Popen[str]:
     """A process of the command whose container runs and will not end."""
-    command = [sys.executable, "-c", "from tidemark.cli import main; main()", "try", *SMALL, str(archive)]
+    # As at a terminal: where the tests run in the background, SIGINT may be ignored, and that is inherited.
+    code = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from tidemark.cli import main\n"
+        "main()"
+    )
+    command = [sys.executable, "-c", code, "try", *SMALL, str(archive)]
     command += ["--seed", str(int(Behaviour.HANGS_IN_TRAINING))]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120

@@ -76,12 +76,19 @@ class Served:
             if "gunicorn" in " ".join(child.cmdline())
         ]
 
-    def writer(self, upload: Upload) -> psutil.Process:
-        """The worker that has the upload's file open."""
-        for worker in self.workers():
-            if any(str(upload.pk) in file.path for file in worker.open_files()):
-                return worker
-        raise LookupError("nobody writes")
+    def writers(self, upload: Upload) -> list[psutil.Process]:
+        """The workers that have the upload's file open."""
+        return [
+            worker
+            for worker in self.workers()
+            if any(str(upload.pk) in file.path for file in worker.open_files())
+        ]
+
+    def is_settled(self, upload: Upload) -> bool:
+        """Whether all that a client who is gone had sent has been written."""
+        offset = upload.offset
+        time.sleep(0.3)
+        return upload.offset == offset and not self.writers(upload)
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -139,13 +146,15 @@ def test_an_upload_outlives_its_client_and_the_servers_process(served: Served, a
         eventually(lambda: Upload.objects.exists() and Upload.objects.get().offset >= 3 * MIB)
         client.kill()
     upload = Upload.objects.get()
+    eventually(lambda: served.is_settled(upload))
+    upload.refresh_from_db()
     assert not upload.is_complete
     # The server's process is killed in the middle of a request.
     offset = upload.offset
     with closing(served.begin(9 * MIB - offset, offset)) as connection:
         connection.sendall(archive.read_bytes()[offset : 7 * MIB])
         eventually(lambda: upload.offset > 6 * MIB)
-        killed = served.writer(upload)
+        (killed,) = served.writers(upload)
         os.kill(killed.pid, signal.SIGKILL)
     eventually(lambda: not killed.is_running() or killed.status() == psutil.STATUS_ZOMBIE)
     kept = upload.offset
