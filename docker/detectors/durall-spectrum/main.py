@@ -50,7 +50,7 @@ class DurallSpectrum(Detector):
                 print(f"Out of time: learning from {position} of {len(window)} images.", flush=True)
                 break
             sample = window[int(index)]
-            features += [spectrum(variant(sample.image, sample.image_id, n)) for n in range(N_VARIANTS)]
+            features += [spectrum(variant(sample.image, n)) for n in range(N_VARIANTS)]
             labels += [sample.label] * N_VARIANTS
             progress((position + 1) / (len(window) + 1))
         if len(set(labels)) < 2:

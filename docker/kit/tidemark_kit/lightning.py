@@ -155,7 +155,7 @@ class _TrainingSet(Dataset[tuple[Tensor, float]]):
         position, seed = draw
         rng = np.random.default_rng(seed)
         sample = self._window[position]
-        degraded = variant(sample.image, sample.image_id, int(rng.integers(N_VARIANTS)))
+        degraded = variant(sample.image, int(rng.integers(N_VARIANTS)))
         return self._preprocess(degraded, rng), float(sample.label or 0)
 
 

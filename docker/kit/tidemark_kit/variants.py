@@ -16,16 +16,17 @@ from PIL import Image
 N_VARIANTS = 4
 
 
-def variant(image: Image.Image, image_id: str, number: int) -> Image.Image:
+def variant(image: Image.Image, number: int) -> Image.Image:
     """Variant ``number`` in 0..3 of an RGB image: 0 is the image itself, the others are always the same.
 
+    They are drawn from its pixels, so an image has the same ones on every server, whatever its id there.
     Each of the others is greyscale with p = .1, a JPEG of quality 50–100 with p = .65, and gets Gaussian
     noise of standard deviation .015–.075 (of full scale) with p = .3, independently.
     """
     if number == 0:
         return image
-    digest = hashlib.sha256(f"{image_id}/{number}".encode()).digest()
-    rng = np.random.default_rng(int.from_bytes(digest[:8]))
+    digest = hashlib.blake2b(image.tobytes(), digest_size=8, salt=bytes([number])).digest()
+    rng = np.random.default_rng(int.from_bytes(digest))
     grey, jpeg, noise = rng.random(3) < (0.1, 0.65, 0.3)
     if grey:
         image = image.convert("L").convert("RGB")
