@@ -31,7 +31,8 @@ MAX_UNPACKED_BYTES = 128 * 2**30
 # read one of any size into memory.
 CHUNK_BYTES = 2**20
 
-# What the readers raise on damaged archives.
+# What the readers raise on damaged archives; NotImplementedError is zipfile's word for a method of
+# compression, or an encryption, that it does not know.
 _DAMAGE = (
     tarfile.TarError,
     zipfile.BadZipFile,

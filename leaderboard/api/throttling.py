@@ -1,5 +1,5 @@
 """Limits of the API and of tables as files: per address before anything else, per user once it is known,
-stricter ones for some. Pages have none: they are kept, and cost little.
+stricter ones for some. Pages have none; what visitors get alike is kept for seconds (``delivery``).
 
 A request that comes without limits being counted has none: see ``leaderboard.cache``. What was counted
 stands in the answer's headers, after the IETF's draft (draft-ietf-httpapi-ratelimit-headers): the
@@ -8,6 +8,7 @@ bounds in ``RateLimit-Policy``, what is left of them in ``RateLimit``.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -39,14 +40,14 @@ def _count(request: HttpRequest, policy: str, who: object) -> Use | None:
     return use
 
 
-class Throttle(BaseThrottle):
+class Throttle(BaseThrottle, ABC):
     """Counts against one policy; ``who`` may be ``None`` where it does not concern the request."""
 
     policy = ""
     use: Use | None = None
 
-    def who(self, request: Request) -> object | None:
-        raise NotImplementedError
+    @abstractmethod
+    def who(self, request: Request) -> object | None: ...
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         who = self.who(request)

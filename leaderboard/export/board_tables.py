@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from leaderboard.board import SCHEMA, Snapshot, TimelineGenerator
 from leaderboard.export.table import Export, Marks
-from leaderboard.models import Benchmark, TrainingMode
+from leaderboard.models import Benchmark
 from leaderboard.selectors.selection import focus, known_order, ordered, selected
 from leaderboard.selectors.snapshots import Shown
 from leaderboard.selectors.views import View
@@ -186,8 +186,7 @@ def _of_generators(generators: Sequence[TimelineGenerator]) -> list[list[Any]]:
 
 def _positions(benchmark: Benchmark, board: Snapshot, view: View) -> list[int]:
     """The rows that a view leaves, in its order."""
-    is_continual = benchmark.training_mode == TrainingMode.CONTINUAL
-    order = known_order(view, len(board.timeline.forecasts), is_continual=is_continual)
+    order = known_order(view, len(board.timeline.forecasts), is_continual=benchmark.is_continual)
     return ordered(board, view, order, selected(board, view)) if len(board) else []
 
 

@@ -69,6 +69,10 @@ class Benchmark(models.Model):
         return Budget(**self.budgets[phase])
 
     @property
+    def is_continual(self) -> bool:
+        return self.training_mode == TrainingMode.CONTINUAL
+
+    @property
     def gpus(self) -> int:
         """How many GPUs a worker needs for every phase."""
         return max(self.budget(phase).gpus for phase in Phase)

@@ -9,7 +9,7 @@ import numpy as np
 from django.db.models import Avg, Count, Exists, OuterRef, Q
 
 from leaderboard.board import Snapshot, Timeline
-from leaderboard.models import Benchmark, Edition, Run, RunScore, Submission, TrainingMode, Visibility
+from leaderboard.models import Benchmark, Edition, Run, RunScore, Submission, Visibility
 from leaderboard.selectors.rows import BoardRow, board_rows
 from leaderboard.selectors.selection import families_of, known_order, n_pages, ordered, page_of, selected
 from leaderboard.selectors.snapshots import Shown, shown_board
@@ -75,10 +75,6 @@ class Board:
         return self.shown.snapshot.timeline if self.shown else None
 
     @property
-    def is_continual(self) -> bool:
-        return self.benchmark.training_mode == TrainingMode.CONTINUAL
-
-    @property
     def n_pages(self) -> int:
         return n_pages(self.n_rows)
 
@@ -95,7 +91,7 @@ def leaderboard(benchmark: Benchmark, user: object, view: View | None = None) ->
     if shown is None:
         return Board(benchmark, view)
     board = shown.snapshot
-    order = known_order(view, len(board.timeline.forecasts), is_continual=_is_continual(benchmark))
+    order = known_order(view, len(board.timeline.forecasts), is_continual=benchmark.is_continual)
     positions = ordered(board, view, order, selected(board, view))
     is_current = shown.is_present and not view.asof
     edition = benchmark.editions.filter(number=shown.edition).first() if is_current else None
@@ -113,10 +109,6 @@ def leaderboard(benchmark: Benchmark, user: object, view: View | None = None) ->
         coming=_coming(benchmark, edition) if edition else None,
         n_stale=Run.objects.filter(edition=edition, stale_since__isnull=False).count() if edition else 0,
     )
-
-
-def _is_continual(benchmark: Benchmark) -> bool:
-    return benchmark.training_mode == TrainingMode.CONTINUAL
 
 
 def own_rows(edition: Edition, user: object) -> tuple[BoardRow, ...]:

@@ -163,6 +163,11 @@ def test_a_detector_without_training_says_so(step: Step) -> None:
         step(Scores, Phase.TRAIN)
 
 
+def test_a_detector_that_scores_nothing_says_so(step: Step) -> None:
+    with pytest.raises(SystemExit, match="Detector has no predict method"):
+        step(Detector, Phase.PREDICT)
+
+
 @pytest.mark.parametrize("argv", [[], ["fit"], ["train", "predict"]])
 def test_the_argument_is_checked(bench: Path, argv: list[str]) -> None:
     with pytest.raises(SystemExit, match="One argument is needed"):

@@ -53,7 +53,7 @@ class Detector:
 
     def predict(self, images: Images) -> Iterable[float]:
         """One score an image, in order, in [0, 1]; higher = more likely generated."""
-        raise NotImplementedError
+        raise KitError(f"{type(self).__name__} has no predict method, and a detector must have one.")
 
     def load(self, state: Path) -> None:
         """Bring back what ``save`` left; not called while ``state`` is empty (before the first window)."""
