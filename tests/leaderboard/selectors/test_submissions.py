@@ -69,6 +69,7 @@ def test_a_list_holds_only_the_users_own_with_their_newest_run(world: World) -> 
 
 
 def test_queries_are_constant(world: World, django_assert_num_queries) -> None:
+    assert world.submitter.roles, "which an account looks up once"
     with django_assert_num_queries(4):
         submission_report(world.succeeded[0].pk, VISITOR)
     with django_assert_num_queries(7):
